@@ -1,0 +1,1 @@
+//! The verbs: what a program does once its flags are an order.

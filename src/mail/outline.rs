@@ -1,0 +1,1 @@
+//! The shape of a message as octet ranges: what IMAP calls ENVELOPE and BODYSTRUCTURE.

@@ -1,0 +1,1 @@
+//! What store and wire both speak of: UID sets, modification sequences and search keys.

@@ -1,0 +1,52 @@
+//! What is kept: the seam to every kind of mailbox storage.
+
+use crate::mail::{draft::Draft, flags::Flags, folder::FolderName, id::QueueId};
+use std::{io, time::SystemTime};
+
+/// An account as a store knows it. `location` is in the store's own words (a directory for Maildir) and comes from
+/// the account's record; nobody else looks into it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Home {
+    /// The account's id: its full address in lower case.
+    pub account: String,
+    /// Where its mail lies, in the store's own words.
+    pub location: String,
+}
+
+/// The line ends of what is written into a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnds {
+    /// Wire octets: every line ends with CR LF. The store may keep them as it likes, since that can be undone exactly.
+    Wire,
+    /// A file's octets: kept as given.
+    AsGiven,
+}
+
+/// Where one copy of a draft goes.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The folder; made and subscribed when it is missing.
+    pub folder: FolderName,
+    /// Flags from the start. A copy without any is new to its reader.
+    pub flags: Flags,
+    /// INTERNALDATE; `None` is now.
+    pub date: Option<SystemTime>,
+}
+
+/// A copy that stands durably in its folder. Its UID is assigned by the reader, later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The message's name in logs.
+    pub id: QueueId,
+    /// True when an earlier commit with the same key had already made it.
+    pub already: bool,
+}
+
+/// What is kept, by account and folder.
+pub trait Store: Send + Sync {
+    /// A message being written.
+    type Draft: Draft<Place = Place>;
+
+    /// Begins a message in `home`. Fails when the account's place can't be written.
+    fn draft(&self, home: &Home, ends: LineEnds) -> io::Result<Self::Draft>;
+}

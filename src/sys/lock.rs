@@ -1,0 +1,1 @@
+//! Locks: Dovecot's dotlock, and advisory locks that die with their owner.

@@ -1,0 +1,7 @@
+//! The machine: files made durable, locks, clocks, randomness, watches. `unsafe` lives here or nowhere.
+
+pub mod clock;
+pub mod disk;
+pub mod lock;
+pub mod random;
+pub mod watch;

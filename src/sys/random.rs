@@ -1,0 +1,1 @@
+//! Random octets from the kernel.

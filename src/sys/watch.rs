@@ -1,0 +1,1 @@
+//! Hints that a directory changed.
