@@ -18,7 +18,7 @@ pub enum Input<'a, Answer, Event> {
     Secured,
     /// Something happened elsewhere: new mail, a shutdown.
     Event(Event),
-    /// The time of [`Step::Read`] ran out.
+    /// The time of [`Step::Read`] ran out before what it waited for had come.
     Deadline,
 }
 
@@ -26,8 +26,12 @@ pub enum Input<'a, Answer, Event> {
 /// when the driver next waits for the peer, so that replies to a pipelined group leave in one write).
 #[derive(Debug)]
 pub enum Step<Ask> {
-    /// Give me octets (those left unused, if more than was left has come), or `Deadline` after so long.
+    /// Give me octets (those left unused, if more than was left has come), or `Deadline` after so long. Zero asks
+    /// only for what the kernel already holds (whether the peer spoke before it was greeted).
     Read(Duration),
+    /// Give me more octets of the same thing: the deadline that the last `Read` set goes on running, so that a
+    /// peer which sends an octet a minute gains nothing by it.
+    More,
     /// Ask the agent and come back with its answer.
     Ask(Ask),
     /// Send `out`, then begin TLS. Octets received before TLS stood are thrown away, never given to the session.
@@ -48,7 +52,8 @@ pub struct Turn<Ask> {
 /// A conversation in a protocol, seen from one side.
 ///
 /// Contract: a turn does bounded work, appends at most [`Session::OUT_MAX`] octets to `out`, and never asks for
-/// octets while it could act on those it was given. After `Close` it is not called again. Ends of dialogues are states, not errors.
+/// octets while it could act on those it was given. While it reads, it leaves at most [`Session::IN_MAX`] octets unused: a driver's
+/// buffer must hold more than that. After `Close` it is not called again. Ends of dialogues are states, not errors.
 pub trait Session: Send {
     /// A question to the agent.
     type Ask: Send;
@@ -58,6 +63,8 @@ pub trait Session: Send {
     type Event: Send;
     /// The most octets that one turn appends to `out`.
     const OUT_MAX: usize = 64 * 1024;
+    /// The most octets that are left unused when more are asked for.
+    const IN_MAX: usize = 16 * 1024;
 
     /// Takes one input, appends what is to be sent to `out` and says what is wanted next.
     fn turn(&mut self, input: Input<'_, Self::Answer, Self::Event>, out: &mut Vec<u8>) -> Turn<Self::Ask>;
