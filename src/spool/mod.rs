@@ -81,6 +81,10 @@ pub trait Spool: Send + Sync {
     fn next_due(&self) -> Option<SystemTime>;
     /// Lengthens a lease. Fails when it ran out and another took the entry.
     fn renew(&self, lease: &mut Lease, now: SystemTime, by: Duration) -> io::Result<()>;
+    /// Records what became of some recipients (by index) while others are still being tried; the lease goes on.
+    /// So what one destination took is not given to it again after a crash, however long another keeps us
+    /// waiting. Durable when it returns; refused like [`Spool::settle`].
+    fn record(&self, lease: &Lease, verdicts: &[(usize, Verdict)]) -> io::Result<()>;
     /// Records what became of recipients (by index) and ends the lease. Refused, without any change, when the
     /// lease ran out and another took the entry. Durable when it returns, except that a removed entry may
     /// come back after a power cut: the copies that it would make again are the permitted duplicate.
