@@ -1,1 +1,5 @@
 //! One file a program: flags become settings, settings an order for an agent.
+
+pub mod exit;
+pub mod flags;
+pub mod log;
