@@ -1,1 +1,278 @@
 //! Locks: Dovecot's dotlock, and advisory locks that die with their owner.
+
+use super::{
+    clock::Clock,
+    disk::{Dir, named},
+};
+use rustix::{
+    fs::{AtFlags, FlockOperation, Mode, OFlags},
+    io::Errno,
+    process::Pid,
+};
+use std::{
+    collections::HashSet,
+    ffi::{OsStr, OsString},
+    fs::File,
+    io::{self, Read, Write},
+    sync::{Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// A lock file that has not changed for so long, and whose owner can't be asked, is broken. Dovecot's value for
+/// `dovecot-uidlist.lock`.
+const STALE: Duration = Duration::from_secs(120);
+/// The longest pause between two looks at a lock that another process holds.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Dovecot's dotlock: a file `NAME.lock` beside what it protects, holding `PID:HOST`. It goes when dropped.
+///
+/// The lock of a dead process on this host is broken at once, any lock after two minutes without a change. Threads
+/// of one process exclude each other as well; who holds a lock must not ask for it again.
+#[derive(Debug)]
+pub struct Dotlock {
+    dir: Dir,
+    name: OsString,
+    identity: (u64, u64),
+    _ours: Ours,
+}
+
+impl Dotlock {
+    /// Takes the lock of `name` in `dir`, waiting for others up to `patience` (then `TimedOut`).
+    pub fn take(dir: &Dir, name: &str, patience: Duration) -> io::Result<Dotlock> {
+        let deadline = Instant::now().checked_add(patience);
+        let lock = OsString::from(format!("{name}.lock"));
+        let late = || {
+            let text = format!("still locked after {} s", patience.as_secs());
+            named(&dir.path().join(&lock), io::Error::new(io::ErrorKind::TimedOut, text))
+        };
+        let ours = Ours::enter(dir.stat_self()?.identity, &lock, deadline).ok_or_else(late)?;
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(identity) = make(dir, &lock, &host)? {
+                return Ok(Dotlock { dir: dir.clone(), name: lock, identity, _ours: ours });
+            }
+            if break_stale(dir, &lock, &host)? {
+                continue;
+            }
+            if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
+                return Err(late());
+            }
+            std::thread::sleep(pause);
+            pause = pause.saturating_mul(2).min(PAUSE);
+        }
+    }
+}
+
+impl Drop for Dotlock {
+    fn drop(&mut self) {
+        // Somebody may have broken it while we were stopped: theirs is not ours to take away.
+        if matches!(self.dir.stat(&self.name), Ok(Some(stat)) if stat.identity == self.identity) {
+            let _ = rustix::fs::unlinkat(self.dir.fd(), &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// Makes the lock file; `None` when it is there.
+fn make(dir: &Dir, lock: &OsStr, host: &str) -> io::Result<Option<(u64, u64)>> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir.fd(), lock, flags, Mode::from_raw_mode(0o600)) {
+        Ok(fd) => {
+            let mut file = File::from(fd);
+            let written = file.write_all(format!("{}:{host}", std::process::id()).as_bytes());
+            let stat = rustix::fs::fstat(&file).map_err(io::Error::from);
+            match written.and(stat) {
+                Ok(stat) => Ok(Some((stat.st_dev, stat.st_ino))),
+                Err(fault) => {
+                    let _ = rustix::fs::unlinkat(dir.fd(), lock, AtFlags::empty());
+                    Err(named(&dir.path().join(lock), fault))
+                }
+            }
+        }
+        Err(Errno::EXIST) => Ok(None),
+        Err(fault) => Err(named(&dir.path().join(lock), fault.into())),
+    }
+}
+
+/// Takes away a lock whose owner is dead or silent; true when it may be free now.
+fn break_stale(dir: &Dir, lock: &OsStr, host: &str) -> io::Result<bool> {
+    let file = match dir.open_file(lock) {
+        Ok(file) => file,
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(true),
+        // Not a plain file, or not ours to read: only its age can tell.
+        Err(_) => return Ok(false),
+    };
+    let stat = rustix::fs::fstat(&file)?;
+    let mut text = Vec::new();
+    (&file).take(512).read_to_end(&mut text)?;
+    let stale = match owner(&text, host) {
+        // Our own id in a file that no thread of ours made (we hold its place in the process) is a forerunner's.
+        Some(pid) => pid == std::process::id() || !alive(pid),
+        None => {
+            let changed = dir.stat(lock)?.map(|stat| stat.changed.max(stat.modified));
+            changed.is_some_and(|changed| {
+                Clock::system().now().duration_since(changed).is_ok_and(|silent| silent >= STALE)
+            })
+        }
+    };
+    if !stale {
+        return Ok(false);
+    }
+    // Of several who saw the same dead lock only one may take it away: the others would take a new one. They
+    // meet on an advisory lock of the dead file itself.
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(false);
+    }
+    if dir.stat(lock)?.is_some_and(|now| now.identity == (stat.st_dev, stat.st_ino)) {
+        rustix::fs::unlinkat(dir.fd(), lock, AtFlags::empty())
+            .or_else(|fault| if fault == Errno::NOENT { Ok(()) } else { Err(fault) })
+            .map_err(|fault| named(&dir.path().join(lock), fault.into()))?;
+    }
+    Ok(true)
+}
+
+/// The process in `PID:HOST` when HOST is this one; `None` when it can't be asked.
+fn owner(text: &[u8], host: &str) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (pid, at) = text.split_once(':')?;
+    (at.trim_end() == host).then(|| pid.parse().ok()).flatten()
+}
+
+fn alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // No permission to signal it means that it is there.
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(Errno::SRCH))
+}
+
+/// The dotlocks that threads of this process hold.
+static HELD: Mutex<Option<HashSet<Key>>> = Mutex::new(None);
+static LEFT: Condvar = Condvar::new();
+
+type Key = ((u64, u64), OsString);
+
+#[derive(Debug)]
+struct Ours(Key);
+
+impl Ours {
+    fn enter(dir: (u64, u64), lock: &OsStr, deadline: Option<Instant>) -> Option<Ours> {
+        let key = (dir, lock.to_owned());
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        while held.get_or_insert_default().contains(&key) {
+            let left = deadline?.checked_duration_since(Instant::now())?;
+            held = LEFT.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        held.get_or_insert_default().insert(key.clone());
+        Some(Ours(key))
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        held.get_or_insert_default().remove(&self.0);
+        LEFT.notify_all();
+    }
+}
+
+/// An advisory lock on a whole file, for as long as this process holds it: a second daemon on the same spool sees it.
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+}
+
+impl FileLock {
+    /// Locks `name` in `dir`, making it when it is missing; `None` when another process has it. The file then holds
+    /// our process id, for people.
+    pub fn take(dir: &Dir, name: &str) -> io::Result<Option<FileLock>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let path = dir.path().join(name);
+        let fd = rustix::fs::openat(dir.fd(), name, flags, Mode::from_raw_mode(0o600))
+            .map_err(|fault| named(&path, fault.into()))?;
+        let file = File::from(fd);
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(fault) => return Err(named(&path, fault.into())),
+        }
+        // A full disk must not keep a daemon from starting: the number is only a courtesy.
+        let _ = file.set_len(0).and_then(|()| writeln!(&file, "{}", std::process::id()));
+        Ok(Some(FileLock { file }))
+    }
+
+    /// The locked file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::disk::{Disk, tests::Scratch};
+
+    fn host() -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn a_held_lock_is_waited_for_and_its_file_says_whose_it_is() {
+        let scratch = Scratch::new("dotlock");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        let lock = Dotlock::take(&dir, "list", Duration::ZERO).unwrap();
+        let text = dir.read("list.lock", 100).unwrap().unwrap();
+        assert_eq!(text, format!("{}:{}", std::process::id(), host()).into_bytes());
+        let fault = Dotlock::take(&dir, "list", Duration::from_millis(5)).unwrap_err();
+        assert_eq!(fault.kind(), io::ErrorKind::TimedOut);
+        drop(lock);
+        assert_eq!(dir.stat("list.lock").unwrap(), None);
+        drop(Dotlock::take(&dir, "list", Duration::ZERO).unwrap());
+    }
+
+    #[test]
+    fn the_lock_of_a_dead_process_on_this_host_is_broken_at_once_and_others_are_not() {
+        let scratch = Scratch::new("deadlock");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = child.id();
+        child.wait().unwrap();
+        let put = |text: String| std::fs::write(scratch.path().join("list.lock"), text).unwrap();
+        put(format!("{dead}:{}", host()));
+        drop(Dotlock::take(&dir, "list", Duration::ZERO).unwrap());
+        for alive in [format!("{dead}:elsewhere.example"), format!("1:{}", host()), String::new()] {
+            put(alive.clone());
+            let fault = Dotlock::take(&dir, "list", Duration::from_millis(3)).unwrap_err();
+            assert_eq!(fault.kind(), io::ErrorKind::TimedOut, "{alive}");
+        }
+        assert_eq!(owner(b"12:h", "h"), Some(12));
+        assert_eq!(owner(b"-1:h", "h"), None);
+    }
+
+    #[test]
+    fn eight_threads_never_hold_one_lock_together() {
+        let scratch = Scratch::new("threads");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        let inside = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let _lock = Dotlock::take(&dir, "list", Duration::from_secs(60)).unwrap();
+                        assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_file_lock_has_one_owner() {
+        let scratch = Scratch::new("flock");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        let first = FileLock::take(&dir, "daemon").unwrap();
+        assert!(first.is_some());
+        assert!(FileLock::take(&dir, "daemon").unwrap().is_none());
+        drop(first);
+        assert!(FileLock::take(&dir, "daemon").unwrap().is_some());
+    }
+}
