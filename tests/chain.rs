@@ -1,0 +1,13 @@
+//! Our programs together: submitted, queued, routed, delivered, read.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod kit;
+
+mod chain {
+    mod kit_itself;
+}
+
+#[test]
+fn no_file_is_forgotten() {
+    kit::none_forgotten("chain", include_str!("chain.rs"));
+}

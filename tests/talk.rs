@@ -1,0 +1,19 @@
+//! Dialogues, played whole and octet by octet; `kit/talk` says how they are written. A folder `talk/NAME/` of
+//! dialogues is played by `talk/NAME.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod kit;
+
+mod talk {
+    mod player;
+}
+
+#[test]
+fn no_file_is_forgotten() {
+    kit::none_forgotten("talk", include_str!("talk.rs"));
+    for entry in std::fs::read_dir(kit::root().join("tests/talk")).unwrap() {
+        let path = entry.unwrap().path();
+        let player = path.with_extension("rs");
+        assert!(!path.is_dir() || player.exists(), "{}: nobody plays its dialogues", path.display());
+    }
+}
