@@ -35,6 +35,22 @@ impl QueueId {
         &self.0
     }
 
+    /// The id in 10 octets that sort as the ids do: for tables that hold a million of them.
+    pub fn packed(&self) -> [u8; 10] {
+        let value = self.0.bytes().fold(0u128, |sum, octet| {
+            (sum << 5) | ALPHABET.iter().position(|&known| known == octet).unwrap_or(0) as u128
+        });
+        let [_, _, _, _, _, _, packed @ ..] = value.to_be_bytes();
+        packed
+    }
+
+    /// The id that was packed so.
+    pub fn unpacked(packed: [u8; 10]) -> QueueId {
+        let [a, b, c, d, e, f, g, h, i, j] = packed;
+        let value = u128::from_be_bytes([0, 0, 0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j]);
+        QueueId::new((value >> 25) as u64, (value & 0x1ff_ffff) as u32)
+    }
+
     /// When the message arrived, in microseconds since 1970.
     pub fn micros(&self) -> u64 {
         self.0.bytes().take(11).fold(0, |sum, octet| {
@@ -88,6 +104,8 @@ mod tests {
         let late = QueueId::new(1_795_000_000_000_001, 0);
         assert!(early < late);
         assert_eq!(early.micros(), 1_795_000_000_000_000);
+        assert!(early.packed() < late.packed());
+        assert_eq!(QueueId::unpacked(early.packed()), early);
         assert_eq!(QueueId::parse(early.as_str()), Some(early));
         for bad in ["", "0123456789abcdeu", "0123456789abcdef0", "../../etc/passwd"] {
             assert_eq!(QueueId::parse(bad), None, "{bad}");

@@ -1,7 +1,12 @@
 //! What must go: messages that we have taken responsibility for and that have not reached every recipient.
 
+pub mod claims;
+pub mod format;
+pub mod memory;
+pub mod schedule;
+
 use crate::mail::{
-    draft::Draft,
+    draft::{Draft, Receipt},
     envelope::Envelope,
     id::QueueId,
     verdict::{Verdict, Why},
@@ -11,6 +16,9 @@ use std::{
     ops::Range,
     time::{Duration, SystemTime},
 };
+
+const ONE_PLACE: &str = "a commit to the spool takes one envelope";
+const TAKEN: &str = "the queue id is taken";
 
 /// How one recipient of a spooled message stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +34,26 @@ pub enum Standing {
     Done,
     /// Given up; the sender is told by a bounce.
     Failed(Why),
+}
+
+impl Standing {
+    /// What a verdict makes of it. Done and failed are final.
+    pub fn apply(&mut self, verdict: &Verdict) {
+        if let Standing::Waiting { tries, .. } = self {
+            *self = match verdict {
+                Verdict::Done => Standing::Done,
+                Verdict::Later(why) => {
+                    Standing::Waiting { tries: tries.saturating_add(1), why: Some(why.clone()) }
+                }
+                Verdict::Never(why) => Standing::Failed(why.clone()),
+            };
+        }
+    }
+
+    /// True while the recipient is to be tried (again).
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Standing::Waiting { .. })
+    }
 }
 
 /// A spooled message, without its octets.
@@ -68,35 +96,42 @@ pub enum Next {
 
 /// The spool of one daemon.
 pub trait Spool: Send + Sync {
-    /// A message being written, in wire octets (CR LF).
-    type Draft: Draft<Place = Envelope>;
+    /// A message being written, in wire octets (CR LF). A commit takes one envelope; a further one is refused. The
+    /// key's id names the entry, which is due from the time in its id on; `Kept` is that id again. An id that is
+    /// there already is refused, or counts as kept when the key says that this is a repeated commit.
+    type Draft: Draft<Place = Envelope, Receipt: Receipt<Kept = QueueId>>;
     /// The octets of a spooled message.
     type Octets: io::Read + Send;
 
     /// Begins a message.
     fn draft(&self) -> io::Result<Self::Draft>;
-    /// Claims up to `most` entries that are due at `now`, oldest due first, each for `lease` long.
+    /// Claims up to `most` entries that are due at `now`, the longest due first, each for `lease` long. What can't
+    /// be read is set aside for a person, with a line in the log, and is no error.
     fn claim(&self, now: SystemTime, lease: Duration, most: usize) -> io::Result<Vec<Lease>>;
-    /// When the next unclaimed entry is due.
+    /// When `claim` next finds something: an unclaimed entry is due, or a lease ends.
     fn next_due(&self) -> Option<SystemTime>;
-    /// Lengthens a lease. Fails when it ran out and another took the entry.
+    /// Lengthens a lease, to `by` from `now`. Fails (`ResourceBusy`) when it ran out and another took the entry.
     fn renew(&self, lease: &mut Lease, now: SystemTime, by: Duration) -> io::Result<()>;
     /// Records what became of some recipients (by index) while others are still being tried; the lease goes on.
     /// So what one destination took is not given to it again after a crash, however long another keeps us
-    /// waiting. Durable when it returns; refused like [`Spool::settle`].
+    /// waiting. Done and Never are durable when it returns; a Later may be forgotten in a power cut, and then the
+    /// next attempt comes sooner. A bounce is committed before its Never is recorded. Refused like
+    /// [`Spool::settle`]. When the outcomes can't be written they hold in memory, are written with the next
+    /// ones, and the fault is answered.
     fn record(&self, lease: &Lease, verdicts: &[(usize, Verdict)]) -> io::Result<()>;
-    /// Records what became of recipients (by index) and ends the lease. Refused, without any change, when the
-    /// lease ran out and another took the entry. Durable when it returns, except that a removed entry may
-    /// come back after a power cut: the copies that it would make again are the permitted duplicate.
+    /// Records like [`Spool::record`], and ends the lease. With nobody waiting any more the entry is removed,
+    /// which may come undone in a power cut: the copies that are made again are the permitted duplicate. Refused,
+    /// without any change, when the lease ran out and another took the entry (`ResourceBusy`) or the entry is gone
+    /// (`NotFound`). An entry that a person held meanwhile stays held.
     fn settle(&self, lease: Lease, verdicts: &[(usize, Verdict)], next: Next) -> io::Result<()>;
     /// The octets of a claimed or listed message in `range`.
     fn read(&self, id: &QueueId, range: Range<u64>) -> io::Result<Self::Octets>;
     /// Up to `most` entries with an id greater than `after`, in the order of ids.
     fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>>;
-    /// Keeps an entry from being claimed.
+    /// Keeps an entry from being claimed (again). Durable when it returns, as are the two below.
     fn hold(&self, id: &QueueId) -> io::Result<()>;
     /// Makes an entry due at `now`, held or not.
     fn release(&self, id: &QueueId, now: SystemTime) -> io::Result<()>;
-    /// Removes an entry without telling anybody. Fails while it is claimed.
+    /// Removes an entry without telling anybody. Fails (`ResourceBusy`) while it is claimed.
     fn remove(&self, id: &QueueId) -> io::Result<()>;
 }
