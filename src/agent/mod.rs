@@ -1,1 +1,3 @@
 //! The verbs: what a program does once its flags are an order.
+
+pub mod route;
