@@ -1,5 +1,7 @@
 //! Who lives here.
 
+pub mod location;
+
 use crate::mail::{address::Mailbox, verdict::Why};
 
 /// An account.

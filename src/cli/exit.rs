@@ -236,7 +236,10 @@ impl Failure {
         let _ = match (self.text.is_empty(), self.whole) {
             (true, _) => Ok(()),
             (false, true) => io::stderr().lock().write_all(self.text.as_bytes()),
-            (false, false) => io::stderr().lock().write_all(format!("{program}: {}\n", self.text).as_bytes()),
+            (false, false) => {
+                let lines: String = self.text.lines().map(|line| format!("{program}: {line}\n")).collect();
+                io::stderr().lock().write_all(lines.as_bytes())
+            }
         };
     }
 }

@@ -89,6 +89,7 @@ pub fn parse_from<F: Parser>(words: impl IntoIterator<Item = OsString>) -> Resul
 mod tests {
     use super::*;
 
+    /// Does x
     #[derive(Parser, Debug)]
     #[command(name = "mail-x", version)]
     struct Flags {
@@ -126,6 +127,12 @@ mod tests {
         assert_eq!(failure.exit(), Exit::Usage);
         assert!(failure.text().starts_with("mail-x: unexpected argument '--jsn'"), "{}", failure.text());
         assert_eq!(read("mail-x -q -v").unwrap_err().exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn a_group_does_not_speak_for_the_program() {
+        let about = <Flags as clap::CommandFactory>::command().get_about().map(ToString::to_string);
+        assert_eq!(about.as_deref(), Some("Does x"));
     }
 
     #[test]

@@ -248,8 +248,8 @@ mod tests {
         let kept = Arc::new(Mutex::new(String::new()));
         let log = Kept(Log { form, level: Level::INFO, journal }, kept.clone());
         tracing::subscriber::with_default(log, work);
-        let lines = kept.lock().unwrap().clone();
-        lines
+        let lines = kept.lock().unwrap();
+        lines.clone()
     }
 
     #[test]

@@ -6,4 +6,5 @@ pub mod dial;
 pub mod dns;
 pub mod link;
 pub mod listen;
+pub mod network;
 pub mod tls;
