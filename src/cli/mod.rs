@@ -6,3 +6,9 @@ pub mod flags;
 pub mod log;
 pub mod secret;
 pub mod server;
+
+/// The flag table of every program in `bin/`: `tests/pages.rs` compares it with the manual pages, and completions are
+/// made from it. A new program adds its line, `x::command()`.
+pub fn commands() -> Vec<clap::Command> {
+    Vec::new()
+}
