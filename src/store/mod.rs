@@ -1,5 +1,8 @@
 //! What is kept: the seam to every kind of mailbox storage.
 
+pub mod maildir;
+pub mod memory;
+
 use crate::mail::{draft::Draft, flags::Flags, folder::FolderName, id::QueueId};
 use std::{io, time::SystemTime};
 
@@ -20,6 +23,8 @@ pub enum LineEnds {
     Wire,
     /// A file's octets: kept as given.
     AsGiven,
+    /// Not known yet: when every line ends with CR LF they are [`LineEnds::Wire`], otherwise [`LineEnds::AsGiven`].
+    Unknown,
 }
 
 /// Where one copy of a draft goes.
@@ -29,7 +34,7 @@ pub struct Place {
     pub folder: FolderName,
     /// Flags from the start. A copy without any is new to its reader.
     pub flags: Flags,
-    /// INTERNALDATE; `None` is now.
+    /// INTERNALDATE; `None` is now. All places of one commit have the same: the first that is given counts.
     pub date: Option<SystemTime>,
 }
 
@@ -49,4 +54,6 @@ pub trait Store: Send + Sync {
 
     /// Begins a message in `home`. Fails when the account's place can't be written.
     fn draft(&self, home: &Home, ends: LineEnds) -> io::Result<Self::Draft>;
+    /// The octets that `home` keeps, which a quota is compared with; 0 where nothing was ever kept.
+    fn usage(&self, home: &Home) -> io::Result<u64>;
 }
