@@ -1,1 +1,265 @@
-//! Delivery status notifications (RFC 3464), composed.
+//! Bounces: delivery status notifications of failures (RFC 3461 section 6, RFC 3462, RFC 3464), to the sender of a message.
+//!
+//! Written by hand, part by part, since the report's parts have types of their own. The original's header goes
+//! along, capped; its body never does.
+
+use super::{
+    address::Mailbox,
+    date::Date,
+    header,
+    id::QueueId,
+    verdict::{Verdict, Why},
+};
+use std::io::{self, Write};
+
+/// The most octets of the original's header that go along.
+pub const HEADER_MAX: usize = 64 * 1024;
+/// The most octets of a reason; a peer may have said more.
+const REASON_MAX: usize = 800;
+/// The longest Message-ID that is referred to.
+const MESSAGE_ID_MAX: usize = 500;
+
+/// One recipient that was given up.
+#[derive(Clone, Debug)]
+pub struct Failure<'a> {
+    /// Where the message went.
+    pub recipient: &'a Mailbox,
+    /// What the sender had written, where an alias led elsewhere.
+    pub original: Option<&'a Mailbox>,
+    /// Why it did not go.
+    pub why: &'a Why,
+}
+
+/// A report on one message.
+#[derive(Clone, Debug)]
+pub struct Bounce<'a> {
+    /// Our host name.
+    pub hostname: &'a str,
+    /// The message's sender, to whom the report goes (with the null sender: reports are never answered by reports).
+    pub to: &'a Mailbox,
+    /// The report's own queue id.
+    pub id: &'a QueueId,
+    /// The message's.
+    pub of: &'a QueueId,
+    /// When the message came.
+    pub arrived: Date,
+    /// Now.
+    pub now: Date,
+    /// At least one.
+    pub failures: &'a [Failure<'a>],
+    /// The message's first octets: its header, or the first [`HEADER_MAX`] of it.
+    pub head: &'a [u8],
+}
+
+impl Bounce<'_> {
+    /// True when the report holds octets beyond ASCII, so that its envelope says 8BITMIME.
+    pub fn is_eight_bit(&self) -> bool {
+        !self.header().is_ascii()
+    }
+
+    /// Writes the whole report in wire octets.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let boundary = self.boundary();
+        let Bounce { hostname, to, id, now, .. } = self;
+        let encoding = if self.is_eight_bit() { "8bit" } else { "7bit" };
+        write!(out, "From: Mail delivery <MAILER-DAEMON@{hostname}>\r\nTo: <{to}>\r\n")?;
+        write!(out, "Subject: Your message could not be delivered\r\nDate: {now}\r\n")?;
+        write!(out, "Message-ID: <{id}@{hostname}>\r\n")?;
+        if let Some(message_id) = self.message_id() {
+            write!(out, "In-Reply-To: {message_id}\r\nReferences: {message_id}\r\n")?;
+        }
+        write!(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n")?;
+        write!(out, "Content-Type: multipart/report; report-type=delivery-status;\r\n")?;
+        write!(out, "\tboundary=\"{boundary}\"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n")?;
+        write!(out, "--{boundary}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n")?;
+        self.write_for_people(out)?;
+        write!(out, "\r\n--{boundary}\r\nContent-Type: message/delivery-status\r\n\r\n")?;
+        self.write_status(out)?;
+        write!(out, "\r\n--{boundary}\r\nContent-Type: text/rfc822-headers\r\n")?;
+        write!(out, "Content-Transfer-Encoding: {encoding}\r\n\r\n")?;
+        out.write_all(self.header())?;
+        write!(out, "\r\n--{boundary}--\r\n")
+    }
+
+    fn write_for_people(&self, out: &mut impl Write) -> io::Result<()> {
+        write!(out, "This is the mail system at {}.\r\n\r\n", self.hostname)?;
+        write!(out, "Your message could not be delivered to the following recipients.\r\n")?;
+        write!(out, "It will not be tried again. Its header is attached.\r\n")?;
+        for failure in self.failures {
+            write!(out, "\r\n<{}>", failure.recipient)?;
+            if let Some(original) = failure.original {
+                write!(out, " (you wrote to <{original}>)")?;
+            }
+            write!(out, ":\r\n    {}\r\n", plain(&failure.why.text))?;
+        }
+        Ok(())
+    }
+
+    /// The fields of RFC 3464 section 2: those of the message, then a group a recipient.
+    fn write_status(&self, out: &mut impl Write) -> io::Result<()> {
+        write!(out, "Reporting-MTA: dns; {}\r\n", self.hostname)?;
+        write!(out, "X-Posthaste-Queue-Id: {}\r\nArrival-Date: {}\r\n", self.of, self.arrived)?;
+        for failure in self.failures {
+            write!(out, "\r\n")?;
+            if let Some(original) = failure.original {
+                write!(out, "Original-Recipient: rfc822; {original}\r\n")?;
+            }
+            let status = Verdict::Never(failure.why.clone()).code();
+            write!(out, "Final-Recipient: rfc822; {}\r\nAction: failed\r\n", failure.recipient)?;
+            write!(out, "Status: {status}\r\n")?;
+            match failure.why.said() {
+                Some((host, reply)) => {
+                    write!(out, "Remote-MTA: dns; {}\r\n", plain(host))?;
+                    write!(out, "Diagnostic-Code: smtp; {}\r\n", plain(reply))?;
+                }
+                None => write!(out, "Diagnostic-Code: x-posthaste; {}\r\n", plain(&failure.why.text))?,
+            }
+            write!(out, "Last-Attempt-Date: {}\r\n", self.now)?;
+        }
+        Ok(())
+    }
+
+    /// The original's header up to [`HEADER_MAX`], whole fields only.
+    fn header(&self) -> &[u8] {
+        let head = self.head.get(..HEADER_MAX).unwrap_or(self.head);
+        let cut = head.len() == HEADER_MAX;
+        // A field that reaches the cut may go on behind it.
+        let whole = header::fields(head).filter(|field| !cut || field.range.end < head.len());
+        let end = whole.last().map_or(0, |field| field.range.end);
+        head.get(header::extent(head).start..end).unwrap_or_default()
+    }
+
+    fn message_id(&self) -> Option<String> {
+        let field = header::first(self.header(), "Message-ID")?.unfolded();
+        let text = String::from_utf8(field).ok()?;
+        let sound = text.starts_with('<')
+            && text.ends_with('>')
+            && text.bytes().all(|octet| octet.is_ascii_graphic())
+            && text.len() <= MESSAGE_ID_MAX;
+        sound.then_some(text)
+    }
+
+    /// A line that stands nowhere in the original's header.
+    fn boundary(&self) -> String {
+        let mut boundary = format!("=_{}", self.id);
+        while memchr::memmem::find(self.header(), boundary.as_bytes()).is_some() {
+            boundary.push('x');
+        }
+        boundary
+    }
+}
+
+/// A reason as it may stand in a field or a text: printable ASCII, one line, not too long.
+fn plain(text: &str) -> String {
+    text.chars().take(REASON_MAX).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: u64 = 1_795_000_000_000_000;
+
+    fn bounce(head: &[u8], why: &Why, original: Option<&str>) -> String {
+        let (id, of) = (QueueId::new(ID, 1), QueueId::new(ID, 2));
+        let to: Mailbox = "alice@example.org".parse().unwrap();
+        let recipient: Mailbox = "bob@example.net".parse().unwrap();
+        let original: Option<Mailbox> = original.map(|text| text.parse().unwrap());
+        let failures = [Failure { recipient: &recipient, original: original.as_ref(), why }];
+        let date = Date { seconds: 1_795_000_000, offset: 0 };
+        let bounce = Bounce {
+            hostname: "mx.example.org",
+            to: &to,
+            id: &id,
+            of: &of,
+            arrived: date,
+            now: date,
+            failures: &failures,
+            head,
+        };
+        let mut out = Vec::new();
+        bounce.write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn said() -> Why {
+        Why::new(1, 1, "550 5.1.1 no such user").said_by("mx.example.net")
+    }
+
+    #[test]
+    fn a_report_has_three_parts_and_the_fields_of_rfc_3464() {
+        let text = bounce(
+            b"Message-ID: <1@example.org>\r\nSubject: hello\r\n\r\nsecret body\r\n",
+            &said(),
+            Some("list@example.org"),
+        );
+        let message = mail_parser::MessageParser::new().parse(text.as_bytes()).unwrap();
+        let top = mail_parser::MimeHeaders::content_type(&message).unwrap();
+        assert_eq!((top.ctype(), top.subtype()), ("multipart", Some("report")));
+        assert_eq!(top.attribute("report-type"), Some("delivery-status"));
+        let types: Vec<_> = message
+            .parts
+            .iter()
+            .skip(1)
+            .map(|part| {
+                let kind = mail_parser::MimeHeaders::content_type(part).unwrap();
+                format!("{}/{}", kind.ctype(), kind.subtype().unwrap())
+            })
+            .collect();
+        assert_eq!(types, ["text/plain", "message/delivery-status", "text/rfc822-headers"]);
+        for field in [
+            "Auto-Submitted: auto-replied\r\n",
+            "In-Reply-To: <1@example.org>\r\n",
+            "Reporting-MTA: dns; mx.example.org\r\n",
+            "\r\n\r\nOriginal-Recipient: rfc822; list@example.org\r\nFinal-Recipient: rfc822; bob@example.net\r\n",
+            "Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.example.net\r\n",
+            "Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n",
+            "\r\nSubject: hello\r\n",
+        ] {
+            assert!(text.contains(field), "{field:?} in {text}");
+        }
+        assert!(!text.contains("secret"));
+    }
+
+    #[test]
+    fn a_local_reason_is_not_passed_off_as_a_peers() {
+        let text = bounce(b"", &Why::new(4, 7, "gave up after 5 days"), None);
+        assert!(text.contains("Status: 5.4.7\r\nDiagnostic-Code: x-posthaste; gave up after 5 days\r\n"));
+        assert!(!text.contains("Remote-MTA") && !text.contains("Original-Recipient"));
+    }
+
+    #[test]
+    fn nothing_that_a_peer_or_an_author_wrote_makes_a_line_of_its_own() {
+        let why = Why::new(1, 1, "550 a\r\nAction: delivered\r\n\u{e9}").said_by("mx.example.net");
+        let text = bounce(b"Message-ID: <a b>\r\n\r\n", &why, None);
+        assert!(text.contains("smtp; 550 a??Action: delivered???\r\n"), "{text}");
+        assert!(!text.contains("In-Reply-To"));
+    }
+
+    #[test]
+    fn a_header_that_imitates_the_boundary_does_not_end_its_part() {
+        let boundary = format!("=_{}", QueueId::new(ID, 1));
+        let head = format!("X: 1\r\n --{boundary}--\r\n\r\n");
+        let text = bounce(head.as_bytes(), &said(), None);
+        assert!(text.ends_with(&format!("\r\n--{boundary}x--\r\n")));
+    }
+
+    #[test]
+    fn a_large_header_is_cut_between_fields() {
+        let mut head = b"Subject: kept\r\n".to_vec();
+        head.extend_from_slice(b"X: ");
+        head.resize(HEADER_MAX + 1000, b'x');
+        let text = bounce(&head, &said(), None);
+        assert!(text.contains("\r\nSubject: kept\r\n") && text.len() < 3000);
+        let many = "Y: yyyyyyyyyyyyyyyy\r\n".repeat(10_000);
+        let text = bounce(many.as_bytes(), &said(), None);
+        assert!(text.len() > HEADER_MAX - 100 && text.len() < HEADER_MAX + 3000);
+        assert!(text.contains("yyyy\r\n\r\n--=_"));
+    }
+
+    #[test]
+    fn eight_bit_headers_are_declared() {
+        let text = bounce("Subject: gr\u{fc}n\r\n\r\n".as_bytes(), &said(), None);
+        assert_eq!(text.matches("Content-Transfer-Encoding: 8bit\r\n").count(), 2);
+    }
+}

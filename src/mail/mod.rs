@@ -12,6 +12,7 @@ pub mod id;
 pub mod mime;
 pub mod outline;
 pub mod query;
+pub mod trace;
 pub mod transfer;
 pub mod verdict;
 pub mod words;

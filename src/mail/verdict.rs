@@ -46,6 +46,23 @@ impl Why {
     }
 }
 
+impl Why {
+    /// The same reason, told by a peer: `text` is its reply, code and all.
+    pub fn said_by(self, host: &str) -> Why {
+        Why { text: format!("{host}{SAID}{}", self.text), ..self }
+    }
+
+    /// The peer and its reply, where a peer gave the reason.
+    pub fn said(&self) -> Option<(&str, &str)> {
+        let (host, reply) = self.text.split_once(SAID)?;
+        let coded = reply.as_bytes().get(..3).is_some_and(|code| code.iter().all(u8::is_ascii_digit));
+        (coded && !host.is_empty() && !host.contains(' ')).then_some((host, reply))
+    }
+}
+
+/// What stands between a peer's name and its reply.
+const SAID: &str = " said: ";
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

@@ -1,19 +1,13 @@
 //! Which hosts to try for a domain, in which order (RFC 5321 section 5.1, RFC 7505), and never ourselves.
 
-use crate::mail::verdict::{Verdict, Why};
+use crate::{
+    mail::verdict::{Verdict, Why},
+    net::dns::Exchange,
+};
 use std::net::{IpAddr, SocketAddr};
 
 /// The most hosts that are tried for one domain.
 const MOST: usize = 20;
-
-/// One MX record: its preference and its host, in lower case without the final dot. The root (`.`) is empty.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mx {
-    /// The lower is tried first.
-    pub preference: u16,
-    /// The exchange.
-    pub host: String,
-}
 
 /// How we are known.
 #[derive(Clone, Debug, Default)]
@@ -44,13 +38,10 @@ impl Own {
 /// preference are left out.
 pub fn order(
     domain: &str,
-    records: &[Mx],
+    records: &[Exchange],
     own: &Own,
     mut random: impl FnMut() -> u32,
 ) -> Result<Vec<Vec<String>>, Verdict> {
-    if is_null(records) {
-        return Err(Verdict::Never(Why::new(1, 10, format!("{domain} does not accept mail (null MX)"))));
-    }
     let ours = |host: &str| own.names.iter().any(|name| name == host);
     if records.is_empty() {
         return match ours(domain) {
@@ -61,7 +52,7 @@ pub fn order(
     let limit = records.iter().filter(|mx| ours(&mx.host)).map(|mx| mx.preference).min();
     let mut rest: Vec<_> = records
         .iter()
-        .filter(|mx| !mx.host.is_empty() && limit.is_none_or(|limit| mx.preference < limit))
+        .filter(|mx| limit.is_none_or(|limit| mx.preference < limit))
         .map(|mx| (mx.preference, random(), &mx.host))
         .collect();
     rest.sort();
@@ -72,16 +63,17 @@ pub fn order(
         .chunk_by(|one, other| one.0 == other.0)
         .map(|group| group.iter().map(|(_, _, host)| (*host).clone()).collect())
         .collect();
-    match groups.is_empty() {
-        true if limit.is_some() => Err(to_ourselves(domain)),
-        true => Err(Verdict::Never(Why::new(4, 4, format!("{domain} has no usable mail host")))),
-        false => Ok(groups),
-    }
+    if groups.is_empty() { Err(to_ourselves(domain)) } else { Ok(groups) }
 }
 
-/// True for the null MX: one record with the root as its host (RFC 7505 section 3).
-pub fn is_null(records: &[Mx]) -> bool {
-    matches!(records, [only] if only.host.is_empty())
+/// The verdict on a recipient whose domain has a null MX (RFC 7505 section 4.1).
+pub fn null(domain: &str) -> Verdict {
+    Verdict::Never(Why::new(1, 10, format!("{domain} does not accept mail (null MX)")))
+}
+
+/// The verdict on a sender whose domain has a null MX, so that it could not be told of a failure (section 4.2).
+pub fn null_sender(domain: &str) -> Verdict {
+    Verdict::Never(Why::new(7, 27, format!("the sender's domain {domain} does not accept mail (null MX)")))
 }
 
 /// The verdict when the only host left is this one.

@@ -1,12 +1,13 @@
 use super::{
     expand::{Leaf, expand, resume},
-    hosts::{Mx, Own, order},
+    hosts::{Own, null, null_sender, order},
     may::{Origin, admit, send_as},
     *,
 };
 use crate::{
     account::ScramKeys,
     mail::verdict::{EnhancedCode, Verdict},
+    net::dns::Exchange,
 };
 use std::collections::HashMap;
 
@@ -232,8 +233,6 @@ fn mail_hosts_are_tried_in_order_and_never_ourselves() {
         (&[], Ok(&[&["d.example"]])),
         (&[(20, "b"), (10, "a")], Ok(&[&["a"], &["b"]])),
         (&[(10, "b"), (10, "a"), (5, "c")], Ok(&[&["c"], &["a", "b"]])),
-        (&[(0, "")], Err("556 5.1.10")),
-        (&[(0, ""), (10, "a")], Ok(&[&["a"]])),
         (&[(10, "a"), (20, "us.example"), (20, "b"), (30, "c")], Ok(&[&["a"]])),
         (&[(10, "us.example"), (20, "b")], Err("554 5.4.6")),
         (&[(10, "a"), (10, "a")], Ok(&[&["a"]])),
@@ -241,7 +240,7 @@ fn mail_hosts_are_tried_in_order_and_never_ourselves() {
     for (records, expected) in rows {
         let records: Vec<_> = records
             .iter()
-            .map(|(preference, host)| Mx { preference: *preference, host: (*host).into() })
+            .map(|(preference, host)| Exchange { preference: *preference, host: (*host).into() })
             .collect();
         let got = order("d.example", &records, &own, || 0);
         match expected {
@@ -258,8 +257,16 @@ fn mail_hosts_are_tried_in_order_and_never_ourselves() {
 }
 
 #[test]
+fn a_null_mx_refuses_by_the_codes_of_rfc_7505() {
+    let reply = |verdict: Verdict| format!("{} {}", verdict.reply_code(), verdict.code());
+    assert_eq!(reply(null("d.example")), "556 5.1.10");
+    assert_eq!(reply(null_sender("d.example")), "550 5.7.27");
+}
+
+#[test]
 fn hosts_of_equal_preference_are_shuffled() {
-    let records: Vec<_> = ["a", "b"].iter().map(|host| Mx { preference: 1, host: (*host).into() }).collect();
+    let records: Vec<_> =
+        ["a", "b"].iter().map(|host| Exchange { preference: 1, host: (*host).into() }).collect();
     let mut down = [2, 1].into_iter();
     let groups = order("d.example", &records, &Own::default(), || down.next().unwrap()).unwrap();
     assert_eq!(groups, [["b", "a"]]);
