@@ -4,6 +4,7 @@
 mod kit;
 
 mod chain {
+    mod deliver;
     mod kit_itself;
 }
 

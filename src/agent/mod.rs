@@ -1,3 +1,4 @@
 //! The verbs: what a program does once its flags are an order.
 
+pub mod deliver;
 pub mod route;

@@ -1,6 +1,7 @@
 //! One file a program: flags become settings, settings an order for an agent.
 
 pub mod config;
+pub mod deliver;
 pub mod exit;
 pub mod flags;
 pub mod log;
@@ -10,5 +11,5 @@ pub mod server;
 /// The flag table of every program in `bin/`: `tests/pages.rs` compares it with the manual pages, and completions are
 /// made from it. A new program adds its line, `x::command()`.
 pub fn commands() -> Vec<clap::Command> {
-    Vec::new()
+    vec![deliver::command()]
 }

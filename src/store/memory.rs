@@ -1,6 +1,6 @@
 //! What is kept, in memory: for tests, and as the plain statement of what the seam means.
 
-use super::{Home, Kept, LineEnds, Place, Store};
+use super::{Home, Kept, LineEnds, Listed, Place, Store};
 use crate::{
     mail::{
         draft::{Draft, Receipt},
@@ -70,6 +70,13 @@ impl Store for Memory {
         let homes = self.homes();
         let messages = homes.get(&home.location).into_iter().flat_map(BTreeMap::values).flatten();
         Ok(messages.map(|message| message.octets.len() as u64).sum())
+    }
+
+    fn folders(&self, home: &Home) -> io::Result<Vec<Listed>> {
+        let mut names = std::collections::BTreeSet::from([FolderName::inbox()]);
+        names.extend(self.homes().get(&home.location).into_iter().flat_map(BTreeMap::keys).cloned());
+        let listed = |name: FolderName| Listed { exists: true, subscribed: !name.is_inbox(), name };
+        Ok(names.into_iter().map(listed).collect())
     }
 }
 

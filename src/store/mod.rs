@@ -3,7 +3,12 @@
 pub mod maildir;
 pub mod memory;
 
-use crate::mail::{draft::Draft, flags::Flags, folder::FolderName, id::QueueId};
+use crate::mail::{
+    draft::{Draft, Receipt},
+    flags::Flags,
+    folder::FolderName,
+    id::QueueId,
+};
 use std::{io, time::SystemTime};
 
 /// An account as a store knows it. `location` is in the store's own words (a directory for Maildir) and comes from
@@ -47,13 +52,26 @@ pub struct Kept {
     pub already: bool,
 }
 
+/// A folder as an account lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: FolderName,
+    /// False for a name that is only subscribed to.
+    pub exists: bool,
+    /// The account wants to see it by default (IMAP's SUBSCRIBE).
+    pub subscribed: bool,
+}
+
 /// What is kept, by account and folder.
 pub trait Store: Send + Sync {
     /// A message being written.
-    type Draft: Draft<Place = Place>;
+    type Draft: Draft<Place = Place, Receipt: Receipt<Kept = Kept>>;
 
     /// Begins a message in `home`. Fails when the account's place can't be written.
     fn draft(&self, home: &Home, ends: LineEnds) -> io::Result<Self::Draft>;
     /// The octets that `home` keeps, which a quota is compared with; 0 where nothing was ever kept.
     fn usage(&self, home: &Home) -> io::Result<u64>;
+    /// The folders of `home` and the names it is subscribed to, in the order of their names. INBOX is always there.
+    fn folders(&self, home: &Home) -> io::Result<Vec<Listed>>;
 }

@@ -4,10 +4,10 @@
 use super::{name, subscriptions};
 use crate::{
     mail::folder::FolderName,
-    store::Home,
+    store::{Home, Listed},
     sys::disk::{Dir, Disk},
 };
-use std::io;
+use std::{collections::BTreeMap, io};
 
 /// What only its owner reads.
 const MODE: u32 = 0o700;
@@ -84,6 +84,23 @@ pub(super) fn list(root: &Dir) -> io::Result<Vec<FolderName>> {
     found.sort();
     found.insert(0, FolderName::inbox());
     Ok(found)
+}
+
+/// What exists and what is subscribed to.
+pub(super) fn listed(disk: &Disk, home: &Home) -> io::Result<Vec<Listed>> {
+    let mut found = BTreeMap::from([(FolderName::inbox(), (true, false))]);
+    match disk.open(home.location.as_ref()) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+        Err(fault) => return Err(fault),
+        Ok(root) => {
+            found.extend(list(&root)?.into_iter().map(|name| (name, (true, false))));
+            for name in subscriptions::read(&root)?.names() {
+                found.entry(name).or_insert((false, true)).1 = true;
+            }
+        }
+    }
+    let listed = |(name, (exists, subscribed))| Listed { name, exists, subscribed };
+    Ok(found.into_iter().map(listed).collect())
 }
 
 /// The octets of all messages by `,S=`, or by their size where the name does not say.

@@ -13,7 +13,7 @@ pub use keywords::Keywords;
 pub use name::{parted, size, wire_size};
 pub use subscriptions::Subscriptions;
 
-use super::{Home, LineEnds, Store};
+use super::{Home, LineEnds, Listed, Store};
 use crate::sys::{clock::Clock, disk::Disk};
 use std::{io, sync::Arc};
 
@@ -45,5 +45,9 @@ impl Store for Maildir {
 
     fn usage(&self, home: &Home) -> io::Result<u64> {
         folders::usage(&self.0.disk, home)
+    }
+
+    fn folders(&self, home: &Home) -> io::Result<Vec<Listed>> {
+        folders::listed(&self.0.disk, home)
     }
 }
