@@ -1,6 +1,16 @@
 //! Who lives here.
 
+pub mod aliases;
+pub mod checks;
+#[cfg(test)]
+mod contract;
+pub mod file;
+pub mod fresh;
 pub mod location;
+pub mod memory;
+pub mod passwd;
+pub mod password;
+pub mod scram;
 
 use crate::mail::{address::Mailbox, verdict::Why};
 

@@ -76,48 +76,49 @@ pub struct Fields<'a> {
 
 /// Iterates over the fields at the head of `octets`, each octet being looked at once.
 pub fn fields(octets: &[u8]) -> Fields<'_> {
-    let mut fields = Fields { octets, at: 0 };
-    if let Line::Other(line) = fields.line()
-        && (line.starts_with(b"From ") || line.starts_with(b">From "))
-        && line.ends_with(b"\n")
-    {
-        fields.at = line.len();
+    let mut at = 0;
+    if matches!(line(octets), Line::Other) && is_postmark(octets) {
+        at = memchr::memchr(b'\n', octets).map_or(0, |end| end.saturating_add(1));
     }
-    fields
+    Fields { octets, at }
 }
 
-/// What the next line is.
-enum Line<'a> {
-    /// A field with its name: the octets up to the colon, name and white space.
+/// What a line in a header is.
+pub(crate) enum Line<'a> {
+    /// A field: its name, and where its colon is.
     Field(&'a [u8], usize),
     /// The empty line, with its line end's length.
     Empty(usize),
-    /// Nothing that belongs to a header; with the whole line.
-    Other(&'a [u8]),
+    /// Nothing that belongs to a header.
+    Other,
 }
 
-impl<'a> Fields<'a> {
+/// What the line at the head of `octets` is, when it does not go on with the field above it.
+pub(crate) fn line(octets: &[u8]) -> Line<'_> {
+    match octets {
+        [b'\n', ..] => return Line::Empty(1),
+        [b'\r', b'\n', ..] => return Line::Empty(2),
+        _ => {}
+    }
+    let head = octets.get(..NAME_MAX.saturating_add(1)).unwrap_or(octets);
+    if let Some(colon) = memchr::memchr2(b':', b'\n', head)
+        && head.get(colon) == Some(&b':')
+        && let Some(name) = head.get(..colon).and_then(field_name)
+    {
+        return Line::Field(name, colon);
+    }
+    Line::Other
+}
+
+/// True for a first line that is no field and that mbox files begin a message with.
+pub(crate) fn is_postmark(line: &[u8]) -> bool {
+    line.starts_with(b"From ") || line.starts_with(b">From ")
+}
+
+impl Fields<'_> {
     /// The offset where the next field begins, or the header ends.
     pub fn at(&self) -> usize {
         self.at
-    }
-
-    fn line(&self) -> Line<'a> {
-        let rest = self.octets.get(self.at..).unwrap_or_default();
-        match rest {
-            [b'\n', ..] => return Line::Empty(1),
-            [b'\r', b'\n', ..] => return Line::Empty(2),
-            _ => {}
-        }
-        let head = rest.get(..NAME_MAX.saturating_add(1)).unwrap_or(rest);
-        if let Some(colon) = memchr::memchr2(b':', b'\n', head)
-            && head.get(colon) == Some(&b':')
-            && let Some(name) = head.get(..colon).and_then(field_name)
-        {
-            return Line::Field(name, colon);
-        }
-        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at.saturating_add(1));
-        Line::Other(rest.get(..end).unwrap_or(rest))
     }
 }
 
@@ -131,7 +132,7 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
     fn next(&mut self) -> Option<Field<'a>> {
-        let Line::Field(name, colon) = self.line() else { return None };
+        let Line::Field(name, colon) = line(self.octets.get(self.at..)?) else { return None };
         let start = self.at;
         let body = start.saturating_add(colon).saturating_add(1);
         let mut end = body;
@@ -156,7 +157,7 @@ pub fn extent(octets: &[u8]) -> Extent {
     let start = fields.at();
     fields.by_ref().for_each(drop);
     let end = fields.at();
-    let body = match fields.line() {
+    let body = match line(octets.get(end..).unwrap_or_default()) {
         Line::Empty(length) => end.saturating_add(length),
         _ => end,
     };

@@ -216,6 +216,11 @@ impl Claims {
     }
 }
 
+/// A time in the future, or a refusal of one that no clock can show.
+pub fn after(now: SystemTime, wait: Duration) -> io::Result<SystemTime> {
+    now.checked_add(wait).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a lease without end"))
+}
+
 /// The entry is not there (any more).
 pub fn missing(key: &Key) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("{}: not in the spool", QueueId::unpacked(*key)))

@@ -52,7 +52,7 @@ impl Table {
         let message = self.messages.get(key).ok_or_else(|| claims::missing(key))?;
         let id = QueueId::unpacked(*key);
         Ok(Entry {
-            arrived: SystemTime::UNIX_EPOCH + Duration::from_micros(id.micros()),
+            arrived: claims::after(SystemTime::UNIX_EPOCH, Duration::from_micros(id.micros()))?,
             id,
             envelope: message.envelope.clone(),
             standing: message.standing.clone(),
@@ -64,6 +64,9 @@ impl Table {
     fn record(&mut self, key: &Key, fence: u64, verdicts: &[(usize, Verdict)]) -> io::Result<bool> {
         self.claims.check(key, fence)?;
         let message = self.messages.get_mut(key).ok_or_else(|| claims::missing(key))?;
+        if verdicts.iter().any(|(to, _)| *to >= message.standing.len()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "an outcome for no recipient"));
+        }
         for (to, verdict) in verdicts {
             if let Some(standing) = message.standing.get_mut(*to) {
                 standing.apply(verdict);
@@ -88,7 +91,7 @@ impl Spool for Memory {
 
     fn claim(&self, now: SystemTime, lease: Duration, most: usize) -> io::Result<Vec<Lease>> {
         let mut table = self.table();
-        let until = now + lease;
+        let until = claims::after(now, lease)?;
         let mut leases = Vec::new();
         while leases.len() < most {
             let Some((key, fence)) = table.claims.take(now, until) else { break };
@@ -102,7 +105,7 @@ impl Spool for Memory {
     }
 
     fn renew(&self, lease: &mut Lease, now: SystemTime, by: Duration) -> io::Result<()> {
-        let until = now + by;
+        let until = claims::after(now, by)?;
         self.table().claims.renew(&lease.entry.id.packed(), lease.fence, until)?;
         lease.until = until;
         Ok(())
@@ -135,6 +138,10 @@ impl Spool for Memory {
         let octets = self.table().messages.get(&key).ok_or_else(|| claims::missing(&key))?.octets.clone();
         let within = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(octets.len());
         Ok(Octets { at: within(range.start), end: within(range.end), octets })
+    }
+
+    fn entry(&self, id: &QueueId) -> io::Result<Entry> {
+        self.table().entry(&id.packed())
     }
 
     fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>> {

@@ -1,6 +1,38 @@
 //! What must go: messages that we have taken responsibility for and that have not reached every recipient.
+//!
+//! # The states of a message on disk
+//! A message is one file, and the directory that holds it is its state:
+//!
+//! | state | file | known to the sender as | lives through a crash |
+//! | --- | --- | --- | --- |
+//! | coming | `tmp/NAME` (or none, while it is small) | not acknowledged | no: a start takes it away |
+//! | waiting | `queue/DUE.ID` | ours | yes |
+//! | claimed | `queue/DUE.ID` or `held/ID`, and a lease in memory | ours | as waiting or held: the lease ends |
+//! | held | `held/ID` | ours | yes |
+//! | set aside | `corrupt/NAME` | ours, and a line in the log | yes; nobody touches it but a person |
+//! | gone | none | delivered, or its bounce is in the spool | - |
+//!
+//! Each transition is one system call on one name or at one file's end; what a crash before it and behind it leaves
+//! is a state of this table, so nothing needs to be undone:
+//!
+//! | transition | the call | durable before it | made durable behind it |
+//! | --- | --- | --- | --- |
+//! | begin -> coming | `openat(tmp/NAME, O_EXCL)` | | |
+//! | coming -> waiting | `renameat2(tmp/NAME, queue/DUE.ID, NOREPLACE)` | the file: `fsync` | `fsync(queue)`, then `250` |
+//! | an outcome | append to the journal | | done, never: `fdatasync`; later: nothing (tried sooner) |
+//! | claimed -> waiting until DUE | `renameat2(queue/OLD.ID, queue/DUE.ID)` | its outcomes | nothing (tried sooner) |
+//! | claimed -> gone | `unlinkat` | the bounce, where there is one | nothing (the permitted duplicate) |
+//! | waiting, claimed -> held | `renameat2(queue/DUE.ID, held/ID)` | | `fsync(held)`, `fsync(queue)` |
+//! | held -> waiting | `renameat2(held/ID, queue/DUE.ID)` | | `fsync(queue)`, `fsync(held)` |
+//! | waiting, held -> gone (a person's) | `unlinkat` | | `fsync` of its directory |
+//! | waiting, held -> set aside | `renameat2(.., corrupt/NAME)` | | nothing (found again) |
+//!
+//! An append may be torn: the line without its end is ignored, and cut off before the next. A file system without
+//! NOREPLACE takes `linkat` and `unlinkat` for a rename; between the two a file has both names, of which a start
+//! sets one aside. `tests/crash.rs` kills the program at every one of these calls.
 
 pub mod claims;
+pub mod disk;
 pub mod format;
 pub mod memory;
 pub mod schedule;
@@ -117,7 +149,8 @@ pub trait Spool: Send + Sync {
     /// waiting. Done and Never are durable when it returns; a Later may be forgotten in a power cut, and then the
     /// next attempt comes sooner. A bounce is committed before its Never is recorded. Refused like
     /// [`Spool::settle`]. When the outcomes can't be written they hold in memory, are written with the next
-    /// ones, and the fault is answered.
+    /// ones, and the fault is answered. An outcome for a recipient who is done or failed already changes nothing; one
+    /// for an index beyond the recipients is refused (`InvalidInput`).
     fn record(&self, lease: &Lease, verdicts: &[(usize, Verdict)]) -> io::Result<()>;
     /// Records like [`Spool::record`], and ends the lease. With nobody waiting any more the entry is removed,
     /// which may come undone in a power cut: the copies that are made again are the permitted duplicate. Refused,
@@ -126,7 +159,9 @@ pub trait Spool: Send + Sync {
     fn settle(&self, lease: Lease, verdicts: &[(usize, Verdict)], next: Next) -> io::Result<()>;
     /// The octets of a claimed or listed message in `range`.
     fn read(&self, id: &QueueId, range: Range<u64>) -> io::Result<Self::Octets>;
-    /// Up to `most` entries with an id greater than `after`, in the order of ids.
+    /// One entry.
+    fn entry(&self, id: &QueueId) -> io::Result<Entry>;
+    /// Up to `most` entries with an id greater than `after`, in the order of ids. One that can't be read is left out.
     fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>>;
     /// Keeps an entry from being claimed (again). Durable when it returns, as are the two below.
     fn hold(&self, id: &QueueId) -> io::Result<()>;

@@ -1,3 +1,6 @@
 //! Conversations. They own no socket, read no clock and know no disk.
 
+pub mod line;
+pub mod sasl;
 pub mod session;
+pub mod smtp;

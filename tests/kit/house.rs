@@ -1,15 +1,6 @@
 //! A temporary house: a directory with two accounts, a configuration and a certificate.
 
 use super::program;
-use openssl::{
-    asn1::Asn1Time,
-    bn::{BigNum, MsbOption},
-    ec::{EcGroup, EcKey},
-    hash::MessageDigest,
-    nid::Nid,
-    pkey::PKey,
-    x509::{X509, X509NameBuilder, extension::SubjectAlternativeName},
-};
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -18,6 +9,9 @@ use std::{
     process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
 };
+
+#[path = "../../examples/certificate.rs"]
+mod certificate;
 
 /// A directory of its own, with everything in it that a daemon needs:
 /// `posthaste.toml`, `accounts`, `aliases`, `cert.pem`, `key.pem`, `state/`, `mail/{domain}/{user}`, `run/`.
@@ -155,35 +149,13 @@ impl House {
         self.write("posthaste.toml", text);
     }
 
-    /// A self-signed certificate (EC P-256) for localhost, 127.0.0.1, ::1 and mx.example.org: its own authority,
-    /// so that `cert.pem` is also what a client trusts.
+    /// A self-signed certificate for localhost, 127.0.0.1, ::1 and mx.example.org: its own authority, so that
+    /// `cert.pem` is also what a client trusts.
     fn certify(&self) {
-        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-        let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
-        let mut name = X509NameBuilder::new().unwrap();
-        name.append_entry_by_text("CN", "mx.example.org").unwrap();
-        let name = name.build();
-        let mut serial = BigNum::new().unwrap();
-        serial.rand(127, MsbOption::MAYBE_ZERO, false).unwrap();
-        let mut made = X509::builder().unwrap();
-        made.set_version(2).unwrap();
-        made.set_serial_number(&serial.to_asn1_integer().unwrap()).unwrap();
-        made.set_subject_name(&name).unwrap();
-        made.set_issuer_name(&name).unwrap();
-        made.set_pubkey(&key).unwrap();
-        made.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-        made.set_not_after(&Asn1Time::days_from_now(7).unwrap()).unwrap();
-        let names = SubjectAlternativeName::new()
-            .dns("localhost")
-            .dns("mx.example.org")
-            .ip("127.0.0.1")
-            .ip("::1")
-            .build(&made.x509v3_context(None, None))
-            .unwrap();
-        made.append_extension(names).unwrap();
-        made.sign(&key, MessageDigest::sha256()).unwrap();
-        self.write("cert.pem", made.build().to_pem().unwrap());
-        self.write("key.pem", key.private_key_to_pem_pkcs8().unwrap());
+        let (certificate, key) =
+            certificate::make(&["mx.example.org", "localhost", "127.0.0.1", "::1"]).unwrap();
+        self.write("cert.pem", certificate);
+        self.write("key.pem", key);
     }
 }
 

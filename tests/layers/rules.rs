@@ -40,11 +40,11 @@ const SYSTEM: [&str; 9] = [
     "crate::sys",
 ];
 
-/// Modules of the seams that are no backend.
-const SEAMS: [(&str, &[&str]); 3] = [
-    ("store", &["contract"]),
-    ("spool", &["contract", "schedule"]),
-    ("account", &["contract", "alias", "aliases", "password", "scram", "quota", "cache"]),
+/// The backends behind each seam.
+const BACKENDS: [(&str, &[&str]); 3] = [
+    ("store", &["maildir", "memory"]),
+    ("spool", &["disk", "memory"]),
+    ("account", &["file", "exec", "memory"]),
 ];
 
 const SOCKETS: [&str; 8] = [
@@ -175,13 +175,12 @@ fn floor(room: &str) -> Option<u8> {
     FLOORS.iter().find(|floor| floor.0 == room).map(|floor| floor.1)
 }
 
-/// The backend that a path from another room names: a module of a seam's room that is not part of the seam.
+/// The backend that a path from another room names.
 fn backend(path: &str, room: &str) -> Option<String> {
     let mut words = path.split("::");
     let (Some("crate"), Some(seam), Some(module)) = (words.next(), words.next(), words.next()) else {
         return None;
     };
-    let open = SEAMS.iter().find(|known| known.0 == seam)?.1;
-    let is_type = module.starts_with(|first: char| first.is_ascii_uppercase());
-    (seam != room && !is_type && !open.contains(&module)).then(|| format!("{seam}::{module}"))
+    let known = BACKENDS.iter().find(|known| known.0 == seam)?.1;
+    (seam != room && known.contains(&module)).then(|| format!("{seam}::{module}"))
 }

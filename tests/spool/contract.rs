@@ -15,19 +15,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
-const LEASE: Duration = Duration::from_secs(600);
+pub const MINUTE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_secs(600);
 
 /// The tests' time: messages of `id(n)` come n seconds behind it.
-fn start() -> SystemTime {
+pub fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000)
 }
 
-fn id(n: u64) -> QueueId {
+pub fn id(n: u64) -> QueueId {
     QueueId::new((1_795_000_000 + n) * 1_000_000, n as u32)
 }
 
-fn envelope(recipients: usize) -> Envelope {
+pub fn envelope(recipients: usize) -> Envelope {
     let recipient = |n| Recipient {
         mailbox: Mailbox::parse(format!("r{n}@example.net").as_bytes()).unwrap(),
         original: None,
@@ -40,38 +40,38 @@ fn envelope(recipients: usize) -> Envelope {
     }
 }
 
-fn body(n: u64) -> Vec<u8> {
+pub fn body(n: u64) -> Vec<u8> {
     format!("Subject: {n}\r\n\r\nEND {}\r\n", id(n)).into_bytes()
 }
 
-fn put<S: Spool>(spool: &S, n: u64, recipients: usize) {
+pub fn put<S: Spool>(spool: &S, n: u64, recipients: usize) {
     let mut draft = spool.draft().unwrap();
     draft.write_all(&body(n)).unwrap();
     let kept = draft.commit(vec![envelope(recipients)], &DeliveryKey::first(id(n))).wait();
     assert_eq!(kept, [Ok(id(n))]);
 }
 
-fn take<S: Spool>(spool: &S, now: SystemTime) -> Lease {
+pub fn take<S: Spool>(spool: &S, now: SystemTime) -> Lease {
     let mut leases = spool.claim(now, LEASE, 1).unwrap();
     assert_eq!(leases.len(), 1);
     leases.remove(0)
 }
 
-fn ids<S: Spool>(spool: &S) -> Vec<QueueId> {
+pub fn ids<S: Spool>(spool: &S) -> Vec<QueueId> {
     spool.list(None, 1000).unwrap().into_iter().map(|entry| entry.id).collect()
 }
 
-fn octets<S: Spool>(spool: &S, id: &QueueId) -> Vec<u8> {
+pub fn octets<S: Spool>(spool: &S, id: &QueueId) -> Vec<u8> {
     let mut octets = Vec::new();
     spool.read(id, 0..u64::MAX).unwrap().read_to_end(&mut octets).unwrap();
     octets
 }
 
-fn later(text: &str) -> Verdict {
+pub fn later(text: &str) -> Verdict {
     Verdict::Later(Why::new(4, 1, text))
 }
 
-fn never(text: &str) -> Verdict {
+pub fn never(text: &str) -> Verdict {
     Verdict::Never(Why::new(1, 1, text))
 }
 
@@ -177,6 +177,8 @@ fn what_is_settled_as_later_is_due_then_and_remembers_why<S: Spool>(spool: S) {
             Standing::Failed(Why::new(1, 1, "no such user")),
         ]
     );
+    let wrong = spool.record(&lease, &[(1, Verdict::Done), (3, Verdict::Done)]);
+    assert!(wrong.is_err_and(|fault| fault.kind() == ErrorKind::InvalidInput));
     spool.settle(lease, &[(0, later("x")), (1, later("again")), (2, Verdict::Done)], Next::At(due)).unwrap();
     let lease = take(&spool, due);
     assert_eq!(lease.entry.standing[0], Standing::Done);
@@ -319,6 +321,7 @@ fn what_is_not_there_is_named_so<S: Spool>(spool: S) {
     assert!(spool.release(&id(7), start()).is_err_and(gone));
     assert!(spool.remove(&id(7)).is_err_and(gone));
     assert!(spool.read(&id(7), 0..1).is_err_and(gone));
+    assert!(spool.entry(&id(7)).is_err_and(gone));
     // The lease ran out, and a person removed the entry.
     let mut lease = take(&spool, start() + MINUTE);
     let after = lease.until;
@@ -375,6 +378,10 @@ fn many_threads_share_a_spool_and_no_message_is_claimed_twice<S: Spool>(spool: S
 macro_rules! promises {
     ($($promise:ident)*) => {
         mod memory { $(#[test] fn $promise() { super::$promise(super::Memory::new()) })* }
+        mod disk { $(#[test] fn $promise() {
+            let scratch = crate::scratch::Scratch::new();
+            super::$promise(scratch.spool())
+        })* }
     };
 }
 

@@ -105,7 +105,16 @@ impl Dir {
     pub fn grow(&self, name: impl AsRef<Path>) -> io::Result<Growing> {
         let name = name.as_ref();
         self.step(Step::Create, name)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.growing(name, OFlags::CREATE)
+    }
+
+    /// Opens a file for appending; `NotFound` when it is missing.
+    pub fn grow_on(&self, name: impl AsRef<Path>) -> io::Result<Growing> {
+        self.growing(name.as_ref(), OFlags::empty())
+    }
+
+    fn growing(&self, name: &Path, more: OFlags) -> io::Result<Growing> {
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC | more;
         let fd = rustix::fs::openat(self.fd(), name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|fault| self.fault(name, fault))?;
         Ok(Growing::new(File::from(fd), self.0.path.join(name), self.0.disk.clone()))

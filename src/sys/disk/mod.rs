@@ -123,10 +123,31 @@ impl fmt::Debug for Disk {
     }
 }
 
-/// Puts the name of what failed in front of a fault, keeping its kind.
+/// Puts the name of what failed in front of a fault, keeping its kind and its [`errno`].
 pub fn named(name: &Path, fault: io::Error) -> io::Error {
-    io::Error::new(fault.kind(), format!("{}: {fault}", name.display()))
+    let errno = errno(&fault);
+    io::Error::new(fault.kind(), Named { text: format!("{}: {fault}", name.display()), errno })
 }
+
+/// The system's number for a fault, also of a [`named`] one.
+pub fn errno(fault: &io::Error) -> Option<i32> {
+    let inside = || fault.get_ref()?.downcast_ref::<Named>()?.errno;
+    fault.raw_os_error().or_else(inside)
+}
+
+#[derive(Debug)]
+struct Named {
+    text: String,
+    errno: Option<i32>,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Named {}
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -267,5 +288,8 @@ pub(crate) mod tests {
             assert!(dir.create(name).is_err(), "{name}");
         }
         assert!(dir.grow("link").is_err());
+        assert!(dir.grow_on("link").is_err());
+        let missing = dir.grow_on("missing").unwrap_err();
+        assert_eq!((missing.kind(), errno(&missing)), (io::ErrorKind::NotFound, Some(2)));
     }
 }

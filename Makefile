@@ -1,0 +1,111 @@
+# posthaste. `make demo` and `make test` need Rust, a C compiler and make, nothing else.
+#
+#   make            build the programs (release profile)
+#   make demo       see mail submitted, delivered and read in a temporary house; KEEP=1 leaves it running
+#   make test       run all tests
+#   make install    PREFIX=/usr/local DESTDIR= : programs, pages, completions, units
+#   make check      what a change must pass: fmt, clippy, test, doc, deny
+#   make soak       the long runs: kills, power cuts, big corpora
+#   make fuzz bench completions clean
+
+PREFIX     = /usr/local
+DESTDIR    =
+BINDIR     = $(PREFIX)/bin
+SBINDIR    = $(PREFIX)/sbin
+MANDIR     = $(PREFIX)/share/man
+BASHDIR    = $(PREFIX)/share/bash-completion/completions
+ZSHDIR     = $(PREFIX)/share/zsh/site-functions
+FISHDIR    = $(PREFIX)/share/fish/vendor_completions.d
+DOCDIR     = $(PREFIX)/share/doc/posthaste
+UNITDIR    = $(PREFIX)/lib/systemd/system
+SYSUSERDIR = $(PREFIX)/lib/sysusers.d
+TMPFILEDIR = $(PREFIX)/lib/tmpfiles.d
+
+CARGO    = cargo
+# `make PROFILE=dist` is what packages are built with.
+PROFILE  = release
+TARGET   = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)
+PROGRAMS = $(sort $(basename $(notdir $(wildcard bin/*.rs))))
+
+# OpenSSL's headers (libssl-dev), found as its crate finds them. Where they are missing OpenSSL is built from source,
+# once and slowly; its build needs perl, which build-essential brings.
+HAVE_SSL := $(shell pkg-config --exists openssl 2>/dev/null || echo '\#include <openssl/ssl.h>' | $(or $(CC),cc) -E - >/dev/null 2>&1 && echo yes)
+ifeq ($(OPENSSL_DIR)$(HAVE_SSL),)
+FEATURES = --features vendored-tls
+SAY_SSL  = @echo 'libssl-dev is not installed: OpenSSL is built from source, which takes some minutes the first time.'; \
+	command -v perl >/dev/null || { echo 'That needs perl: apt install perl, or libssl-dev instead.'; exit 1; }
+else
+FEATURES =
+SAY_SSL  =
+endif
+# The profile in which tests of a vendored OpenSSL and all others share what they built.
+BUILD = $(CARGO) build --locked $(FEATURES)
+
+.PHONY: all build demo test install check fmt clippy doc deny soak fuzz bench completions clean rust
+
+all: build
+
+rust:
+	@command -v $(CARGO) >/dev/null || { echo 'Rust is needed (1.95 or newer): https://rustup.rs'; exit 1; }
+	$(SAY_SSL)
+
+build: rust
+	$(BUILD) --profile $(PROFILE) --bins
+
+# The demo and the tests share the dev profile, so that whoever tries both builds once.
+demo: rust
+	@$(BUILD) --bins --example certificate
+	@BIN='$(or $(CARGO_TARGET_DIR),target)/debug' KEEP='$(KEEP)' sh contrib/demo.sh
+
+test: rust
+	$(CARGO) test --locked --no-fail-fast $(FEATURES)
+
+soak: rust
+	POSTHASTE_SOAK=1 $(CARGO) test --locked --no-fail-fast $(FEATURES) --release -- --nocapture
+
+check: fmt clippy test doc deny
+
+fmt:
+	$(CARGO) fmt --all -- --check
+
+clippy: rust
+	$(CARGO) clippy --locked --all-targets $(FEATURES) -- -D warnings
+
+doc: rust
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps $(FEATURES)
+
+deny:
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check licenses bans sources; \
+	else echo 'deny: skipped, cargo-deny is not installed (cargo install cargo-deny)'; fi
+
+fuzz:
+	@if [ -x fuzz/run ]; then fuzz/run; else echo 'fuzz: nothing to run yet'; fi
+
+bench: rust
+	$(CARGO) bench --locked $(FEATURES)
+
+completions: rust
+	$(CARGO) run --locked -q $(FEATURES) --example completions
+
+# Run `make` first as yourself; then `make install` as root only copies.
+install:
+	@for name in $(PROGRAMS); do test -x '$(TARGET)'/$$name || { echo "$$name is not built: run make first"; exit 1; }; done
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(MANDIR)'/man1 '$(DESTDIR)$(MANDIR)'/man5 \
+	    '$(DESTDIR)$(MANDIR)'/man7 '$(DESTDIR)$(MANDIR)'/man8 '$(DESTDIR)$(BASHDIR)' '$(DESTDIR)$(ZSHDIR)' \
+	    '$(DESTDIR)$(FISHDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(SYSUSERDIR)' '$(DESTDIR)$(TMPFILEDIR)'
+	for name in $(PROGRAMS); do install -m 755 '$(TARGET)'/$$name '$(DESTDIR)$(BINDIR)'/ || exit 1; done
+	for section in 1 5 7 8; do for page in man/*.$$section; do \
+	    test ! -e "$$page" || install -m 644 "$$page" '$(DESTDIR)$(MANDIR)'/man$$section/ || exit 1; done; done
+	for name in $(PROGRAMS); do \
+	    install -m 644 completions/$$name.bash '$(DESTDIR)$(BASHDIR)'/$$name && \
+	    install -m 644 completions/_$$name '$(DESTDIR)$(ZSHDIR)'/ && \
+	    install -m 644 completions/$$name.fish '$(DESTDIR)$(FISHDIR)'/ || exit 1; done
+	install -m 644 README.md ARCHITECTURE.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE '$(DESTDIR)$(DOCDIR)'/
+	for unit in contrib/systemd/*.service contrib/systemd/*.socket; do \
+	    sed 's|/usr/bin/|$(BINDIR)/|' $$unit > '$(DESTDIR)$(UNITDIR)'/$${unit##*/} || exit 1; done
+	install -m 644 contrib/systemd/posthaste.sysusers '$(DESTDIR)$(SYSUSERDIR)'/posthaste.conf
+	install -m 644 contrib/systemd/posthaste.tmpfiles '$(DESTDIR)$(TMPFILEDIR)'/posthaste.conf
+	@if test -x '$(DESTDIR)$(BINDIR)'/mail-send; then ln -sf ../bin/mail-send '$(DESTDIR)$(SBINDIR)'/sendmail; fi
+
+clean:
+	$(CARGO) clean

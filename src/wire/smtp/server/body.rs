@@ -1,0 +1,215 @@
+//! DATA: the text of a message goes to the agent in chunks, and its fate comes back.
+
+use super::{
+    Answer, Ask, Cx, Server,
+    mail::accepted,
+    state::{Next, State},
+    waiting::{BAD_SEQUENCE, ExpectMail, ExpectRcpt, Waiting},
+};
+use crate::wire::{
+    session::Step,
+    smtp::{Dialect, command, data::Unstuffer, reply::Reply},
+};
+
+/// Waits for the agent to say that a message may come.
+pub(super) struct AwaitOpen {
+    recipients: usize,
+}
+
+/// Waits for octets of the text.
+pub(super) struct ExpectBody {
+    recipients: usize,
+    text: Unstuffer,
+    /// Octets of the message so far.
+    size: u64,
+    /// Octets since a deadline was set.
+    since: u64,
+    /// Octets that the agent has not got yet.
+    held: Vec<u8>,
+    refused: Option<Refused>,
+}
+
+/// A message that will not be taken: the rest of it is thrown away.
+struct Refused {
+    reply: Reply,
+    /// Nothing the peer says after that can be trusted.
+    close: bool,
+    /// Octets thrown away.
+    drained: u64,
+}
+
+/// Waits for the agent to take a chunk.
+pub(super) struct AwaitChunk(ExpectBody);
+
+/// Waits for the agent's word on the message.
+pub(super) struct AwaitOutcome {
+    recipients: usize,
+}
+
+/// RFC 5321 section 4.2.2; enhanced code RFC 3463 section 3.4.
+pub(super) fn too_big(cx: &Cx) -> Reply {
+    Reply::new(552, 3, 4, format!("A message may have {} octets", cx.settings.limits.size))
+}
+
+/// RFC 5321 section 4.1.1.4.
+pub(super) fn data(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec<u8>) -> Next {
+    let reply = match (command::nothing(arguments), waiting) {
+        (Err(reply), _) => reply,
+        (Ok(()), Waiting::Rcpt(ExpectRcpt { recipients: 0 })) => {
+            // RFC 2033 section 4.2 wants 503 of LMTP; RFC 5321 section 3.3 leaves 503 and 554.
+            match cx.settings.dialect {
+                Dialect::Lmtp => Reply::fixed(503, 5, 1, "No valid recipients"),
+                _ => Reply::fixed(554, 5, 1, "No valid recipients"),
+            }
+        }
+        (Ok(()), Waiting::Rcpt(ExpectRcpt { recipients })) => {
+            return Next::Turn(State::Open(AwaitOpen { recipients }), Step::Ask(Ask::Open));
+        }
+        _ => BAD_SEQUENCE,
+    };
+    cx.refuse(&reply, waiting.into(), out)
+}
+
+impl AwaitOpen {
+    pub(super) fn answer(self, cx: &mut Cx, answer: Answer, out: &mut Vec<u8>) -> Option<Next> {
+        let reply = accepted(answer, Reply::plain(354, "Go ahead; end with a dot on a line alone"))?;
+        if reply.code != 354 {
+            return Some(cx.refuse(&reply, Waiting::Mail(ExpectMail).into(), out));
+        }
+        reply.print(out);
+        Some(Next::On(State::Body(ExpectBody {
+            recipients: self.recipients,
+            text: Unstuffer::default(),
+            size: 0,
+            since: 0,
+            held: std::mem::take(&mut cx.spare),
+            refused: None,
+        })))
+    }
+}
+
+impl ExpectBody {
+    pub(super) fn octets(mut self, cx: &mut Cx, octets: &[u8], out: &mut Vec<u8>) -> (usize, Next) {
+        let room = Server::CHUNK.saturating_sub(self.held.len());
+        let piece = octets.get(..octets.len().min(room)).unwrap_or(octets);
+        let before = self.held.len();
+        if self.refused.is_none() {
+            self.held.reserve(piece.len());
+        }
+        let used = self.text.scan(piece, self.refused.is_none().then_some(&mut self.held));
+        self.size = self.size.saturating_add((self.held.len() - before) as u64);
+        self.since = self.since.saturating_add(used as u64);
+        if let Some(refused) = &mut self.refused {
+            refused.drained = refused.drained.saturating_add(used as u64);
+        } else if self.text.fault().is_some() {
+            let reply = Reply::fixed(550, 5, 2, "The message holds a bare CR, a bare LF or a NUL");
+            return (used, self.refuse(reply, true, true));
+        } else if self.size > cx.settings.limits.size {
+            return (used, self.refuse(too_big(cx), false, true));
+        }
+        (used, self.go_on(cx, used < octets.len(), out))
+    }
+
+    /// From here on the text is thrown away; the agent is told where it still holds what came before.
+    fn refuse(mut self, reply: Reply, close: bool, tell: bool) -> Next {
+        self.held = Vec::new();
+        self.refused = Some(Refused { reply, close, drained: 0 });
+        match tell {
+            true => Next::reset(State::Body(self)),
+            false => Next::On(State::Body(self)),
+        }
+    }
+
+    fn go_on(mut self, cx: &mut Cx, more: bool, out: &mut Vec<u8>) -> Next {
+        if self.text.is_ended() {
+            return self.end(cx, out);
+        }
+        if self.refused.as_ref().is_some_and(|refused| refused.drained > cx.settings.limits.drain) {
+            return self.parting(cx, out);
+        }
+        if self.held.len() >= Server::CHUNK {
+            let chunk = std::mem::take(&mut self.held);
+            return Next::Turn(State::Chunk(AwaitChunk(self)), Step::Ask(Ask::Chunk(chunk)));
+        }
+        if more {
+            return Next::On(State::Body(self));
+        }
+        if std::mem::take(&mut cx.fresh) || self.since >= cx.settings.limits.data_quantum {
+            self.since = 0;
+            return Next::Turn(State::Body(self), Step::Read(cx.settings.limits.data_wait));
+        }
+        Next::Turn(State::Body(self), Step::More)
+    }
+
+    fn end(self, cx: &mut Cx, out: &mut Vec<u8>) -> Next {
+        match &self.refused {
+            None => {
+                let recipients = self.recipients;
+                Next::Turn(State::Outcome(AwaitOutcome { recipients }), Step::Ask(Ask::End(self.held)))
+            }
+            Some(refused) if refused.close => self.parting(cx, out),
+            Some(refused) => {
+                for _ in 1..replies(cx, self.recipients) {
+                    refused.reply.print(out);
+                }
+                cx.refuse(&refused.reply, Waiting::Mail(ExpectMail).into(), out)
+            }
+        }
+    }
+
+    /// Gives the refusal and closes.
+    fn parting(self, cx: &Cx, out: &mut Vec<u8>) -> Next {
+        match self.refused {
+            Some(refused) => {
+                for _ in 1..replies(cx, self.recipients) {
+                    refused.reply.print(out);
+                }
+                Next::close(&refused.reply, out)
+            }
+            None => Next::Turn(State::Closed, Step::Close),
+        }
+    }
+}
+
+/// LMTP gives a reply for each recipient (RFC 2033 section 4.2).
+fn replies(cx: &Cx, recipients: usize) -> usize {
+    if cx.settings.dialect == Dialect::Lmtp { recipients } else { 1 }
+}
+
+impl AwaitChunk {
+    pub(super) fn answer(mut self, cx: &mut Cx, answer: Answer) -> Option<Next> {
+        match answer {
+            Answer::Taken(mut buffer) => {
+                buffer.clear();
+                self.0.held = buffer;
+                Some(Next::On(State::Body(self.0)))
+            }
+            Answer::Say(reply) if !reply.is_positive() => {
+                let close = reply.code == 421;
+                cx.spare = Vec::new();
+                Some(self.0.refuse(reply, close, false))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl AwaitOutcome {
+    pub(super) fn answer(self, cx: &mut Cx, answer: Answer, out: &mut Vec<u8>) -> Option<Next> {
+        let wanted = replies(cx, self.recipients);
+        let replies = match answer {
+            Answer::Yes => vec![Reply::fixed(250, 0, 0, "Ok"); wanted],
+            Answer::Say(reply) => vec![reply; wanted],
+            Answer::Each(replies) if replies.len() == wanted => replies,
+            _ => return None,
+        };
+        let (last, others) = replies.split_last()?;
+        for reply in others {
+            reply.print(out);
+        }
+        if replies.iter().any(Reply::is_positive) {
+            (cx.errors, cx.idle_commands) = (0, 0);
+        }
+        Some(cx.refuse(last, Waiting::Mail(ExpectMail).into(), out))
+    }
+}

@@ -1,0 +1,262 @@
+//! The server's side of SMTP, submission and LMTP, as a [`Session`].
+//!
+//! ```text
+//!  ExpectSilence -> ExpectHello <-> ExpectMail <-> ExpectRcpt -> ExpectBody -> ExpectMail
+//!                        ^            |     |
+//!                    ExpectTls <------+     +--> ExpectResponse (AUTH)
+//! ```
+//! Between them the server waits for its agent in the states called `Await...`. Each state is a struct that its input
+//! consumes; what all of them share stands in [`Cx`]. What a peer may say when is the table in [`table`].
+
+use crate::{
+    mail::{address::Forward, address::Mailbox, envelope::Body},
+    wire::{
+        line::Framer,
+        sasl::Credentials,
+        session::{Input, Session, Step, Turn},
+        smtp::{Dialect, reply::Reply},
+    },
+};
+use std::sync::Arc;
+
+mod auth;
+mod body;
+mod hello;
+mod mail;
+mod settings;
+mod small;
+mod state;
+mod table;
+mod waiting;
+
+pub use settings::{Budget, Limits, Logins, Settings, Tls};
+use state::{Next, State};
+
+/// Who is talking, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Peer {
+    /// What it called itself at EHLO, HELO or LHLO; empty before.
+    pub hello: String,
+    /// It said EHLO or LHLO, not HELO.
+    pub extended: bool,
+    /// TLS stands.
+    pub secured: bool,
+    /// Who logged in, by AUTH or as the listener knows.
+    pub login: Option<String>,
+    /// The login came from AUTH.
+    pub authenticated: bool,
+}
+
+impl Peer {
+    /// What stands behind `with` in a Received field (RFC 3848).
+    pub fn protocol(&self, dialect: Dialect) -> &'static str {
+        match (dialect, self.extended, self.secured, self.authenticated) {
+            (Dialect::Lmtp, _, false, false) => "LMTP",
+            (Dialect::Lmtp, _, true, false) => "LMTPS",
+            (Dialect::Lmtp, _, false, true) => "LMTPA",
+            (Dialect::Lmtp, _, true, true) => "LMTPSA",
+            (_, false, false, false) => "SMTP",
+            (_, _, false, false) => "ESMTP",
+            (_, _, true, false) => "ESMTPS",
+            (_, _, false, true) => "ESMTPA",
+            (_, _, true, true) => "ESMTPSA",
+        }
+    }
+}
+
+/// A question to the agent. A session that closes, in whatever way, abandons an open transaction without asking.
+#[derive(Debug)]
+pub enum Ask {
+    /// Do these open an account? The agent's answer may be as late as it likes: it is there that failures of one
+    /// address or login are slowed down. Answer: `Login`, or `Say` a refusal.
+    Login {
+        /// What the peer gave.
+        credentials: Credentials,
+        /// Logins that failed on this connection before.
+        failures: u32,
+    },
+    /// A transaction begins: MAIL. Answer: `Yes`, or `Say` a reply, which refuses unless it is 2xx.
+    Mail {
+        /// The reverse-path.
+        sender: Option<Mailbox>,
+        /// The declared size, within [`Limits::size`].
+        size: Option<u64>,
+        /// The declared body type.
+        body: Body,
+        /// Who is talking.
+        peer: Arc<Peer>,
+    },
+    /// A recipient: RCPT. Answer: as for `Mail`.
+    Rcpt(Forward),
+    /// DATA, after at least one recipient was accepted. Answer: `Yes`, or `Say` a refusal; the transaction is then over.
+    Open,
+    /// The next octets of the message, about [`Server::CHUNK`] of them: as on the wire (CR LF), dots taken out.
+    /// Answer: `Taken` with the buffer, whose memory is used again; or `Say` a refusal, given to the peer once it
+    /// has sent the rest: no more comes of this message, nor `Reset`.
+    Chunk(Vec<u8>),
+    /// The last octets, which of a small message are all; possibly none. Answer: `Say` a reply (2xx: it is durable, or `Yes`),
+    /// or in LMTP `Each`, one reply an accepted recipient in their order. The transaction is then over.
+    End(Vec<u8>),
+    /// The transaction that was open is abandoned. Answer: `Yes`.
+    Reset,
+}
+
+/// An answer of the agent. One that does not fit the question ends the connection with a 421, as any `Say` of 421 does.
+#[derive(Debug)]
+pub enum Answer {
+    /// Accepted; the session finds the words.
+    Yes,
+    /// The reply to give.
+    Say(Reply),
+    /// LMTP: the replies to give, one a recipient.
+    Each(Vec<Reply>),
+    /// The login is good; it is that of this account.
+    Login(String),
+    /// A chunk is taken; here is its buffer.
+    Taken(Vec<u8>),
+}
+
+/// What happens elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The daemon goes down: a message being received is finished, nothing new begins.
+    Drain,
+}
+
+/// What a listener knows of a connection when it accepts it.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The account whose program this is, where a unix socket says so.
+    pub login: Option<String>,
+    /// The peer is in a range that may log in without TLS.
+    pub plaintext_login: bool,
+}
+
+/// A connection to a server.
+pub struct Server {
+    cx: Cx,
+    state: State,
+}
+
+/// What all states share.
+struct Cx {
+    settings: Arc<Settings>,
+    known: Known,
+    peer: Arc<Peer>,
+    framer: Framer,
+    /// The line being framed begins with AUTH.
+    auth_line: bool,
+    errors: u32,
+    idle_commands: u32,
+    failed_logins: u32,
+    draining: bool,
+    /// Something was completed since octets were last waited for, so that a new deadline begins.
+    fresh: bool,
+    /// The buffer of the last chunk.
+    spare: Vec<u8>,
+}
+
+impl Server {
+    /// How many octets of a message go to the agent at once.
+    pub const CHUNK: usize = 64 * 1024;
+
+    /// A connection that has just been accepted (with [`Tls::Standing`]: after its handshake).
+    pub fn new(settings: Arc<Settings>, known: Known) -> Server {
+        let peer = Cx::peer(&settings, &known);
+        let cx = Cx {
+            settings,
+            known,
+            peer,
+            framer: Framer::default(),
+            auth_line: false,
+            errors: 0,
+            idle_commands: 0,
+            failed_logins: 0,
+            draining: false,
+            fresh: true,
+            spare: Vec::new(),
+        };
+        Server { cx, state: State::Closed }
+    }
+
+    /// Who is talking.
+    pub fn peer(&self) -> &Arc<Peer> {
+        &self.cx.peer
+    }
+}
+
+impl Session for Server {
+    type Ask = Ask;
+    type Answer = Answer;
+    type Event = Event;
+
+    fn turn(&mut self, input: Input<'_, Answer, Event>, out: &mut Vec<u8>) -> Turn<Ask> {
+        let state = std::mem::replace(&mut self.state, State::Closed);
+        let cx = &mut self.cx;
+        let (octets, mut next) = match input {
+            Input::Octets(octets) => (octets, Next::On(state)),
+            other => (b"".as_slice(), state.other(cx, other, out)),
+        };
+        let mut used = 0;
+        loop {
+            match next {
+                Next::Turn(state, step) => {
+                    self.state = state;
+                    return Turn { used, step };
+                }
+                Next::On(state) => {
+                    let rest = octets.get(used..).unwrap_or_default();
+                    let (taken, then) = state.octets(cx, rest, out);
+                    used += taken;
+                    next = then;
+                }
+            }
+        }
+    }
+}
+
+impl Cx {
+    fn peer(settings: &Settings, known: &Known) -> Arc<Peer> {
+        let secured = settings.tls == Tls::Standing;
+        Arc::new(Peer { secured, login: known.login.clone(), ..Peer::default() })
+    }
+
+    fn budget(&self) -> Budget {
+        match self.peer.login {
+            Some(_) => self.settings.limits.known,
+            None => self.settings.limits.stranger,
+        }
+    }
+
+    /// What is wanted of a driver that has no whole line.
+    fn read(&mut self) -> Step<Ask> {
+        match std::mem::take(&mut self.fresh) {
+            true => Step::Read(self.budget().command_wait),
+            false => Step::More,
+        }
+    }
+
+    /// True where AUTH would be heard.
+    fn offers_login(&self) -> bool {
+        self.settings.logins == Logins::Offered && (self.peer.secured || self.known.plaintext_login)
+    }
+
+    fn offers_tls(&self) -> bool {
+        matches!(self.settings.tls, Tls::Offered | Tls::Broken) && !self.peer.secured
+    }
+
+    /// Gives a refusal and counts it. Over the budget it is the last.
+    fn refuse(&mut self, reply: &Reply, then: State, out: &mut Vec<u8>) -> Next {
+        if reply.code == 421 {
+            return Next::close(reply, out);
+        }
+        if reply.code >= 500 {
+            self.errors += 1;
+        }
+        if self.errors > self.budget().errors {
+            return Next::close(&Reply::fixed(421, 7, 0, "Too many errors"), out);
+        }
+        reply.print(out);
+        Next::On(then)
+    }
+}

@@ -1,0 +1,117 @@
+//! Waiting for a command: a line is framed, split, looked up and run.
+
+use super::{Cx, state::Next, state::State, table};
+use crate::wire::{
+    line::Framed,
+    smtp::{command, reply::Reply},
+};
+
+/// The most octets of an over-long line that are thrown away to find its end.
+const FLOOD: usize = 64 * 1024;
+
+/// What may come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The peer has not said who it is.
+    Hello(ExpectHello),
+    /// No transaction is open.
+    Mail(ExpectMail),
+    /// One is.
+    Rcpt(ExpectRcpt),
+}
+
+/// Waits for EHLO, HELO or LHLO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ExpectHello;
+
+/// Waits for MAIL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ExpectMail;
+
+/// Waits for RCPT or DATA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ExpectRcpt {
+    /// Recipients accepted so far.
+    pub(super) recipients: usize,
+}
+
+impl From<Waiting> for State {
+    fn from(waiting: Waiting) -> State {
+        State::Command(waiting)
+    }
+}
+
+impl Waiting {
+    /// Takes at most one command.
+    pub(super) fn octets(self, cx: &mut Cx, octets: &[u8], out: &mut Vec<u8>) -> (usize, Next) {
+        let mut budget = table::LINE;
+        if !cx.framer.is_skipping() {
+            let room = table::begun(octets).map_or(0, |row| row.room(cx));
+            budget += room;
+            cx.auth_line = room == table::AUTH_ROOM;
+        }
+        let (used, framed) = cx.framer.take(octets, budget, FLOOD);
+        let next = match framed {
+            Framed::More => Next::Turn(self.into(), cx.read()),
+            Framed::Flood => Next::close(&too_long(cx), out),
+            Framed::TooLong => {
+                let reply = too_long(cx);
+                cx.refuse(&reply, self.into(), out)
+            }
+            Framed::Line(line) => self.line(cx, line, octets.len() > used, out),
+        };
+        cx.fresh |= matches!(next, Next::On(_));
+        (used, next)
+    }
+
+    fn line(self, cx: &mut Cx, line: &[u8], followed: bool, out: &mut Vec<u8>) -> Next {
+        let (verb, arguments) = match command::split(line) {
+            Ok(split) => split,
+            Err(reply) => return cx.refuse(&reply, self.into(), out),
+        };
+        let Some(row) = table::row(verb) else {
+            return cx.refuse(&UNKNOWN, self.into(), out);
+        };
+        if !row.speaks(cx.settings.dialect) {
+            return cx.refuse(&OTHER_DIALECT, self.into(), out);
+        }
+        if row.ends_group && followed {
+            return Next::close(&EARLY, out);
+        }
+        if !row.allows(self) {
+            return cx.refuse(&BAD_SEQUENCE, self.into(), out);
+        }
+        (row.run)(self, cx, arguments, out)
+    }
+
+    /// After what ends a transaction: the greeted peer may begin another.
+    pub(super) fn idle(self) -> State {
+        match self {
+            Waiting::Hello(state) => Waiting::Hello(state).into(),
+            _ => Waiting::Mail(ExpectMail).into(),
+        }
+    }
+
+    /// Goes to `then`; the agent drops an open transaction first.
+    pub(super) fn leave(self, then: State) -> Next {
+        match self {
+            Waiting::Rcpt(_) => Next::reset(then),
+            _ => Next::On(then),
+        }
+    }
+}
+
+/// Octets that came before the reply which they should have waited for: pipelining where it is not allowed
+/// (RFC 2920 section 3.1) is how commands are smuggled past what stands between.
+pub(super) const EARLY: Reply = Reply::fixed(554, 5, 0, "You spoke before your turn");
+/// RFC 5321 section 4.2.2.
+pub(super) const BAD_SEQUENCE: Reply = Reply::fixed(503, 5, 1, "Not now");
+const UNKNOWN: Reply = Reply::fixed(500, 5, 2, "Unknown command");
+const OTHER_DIALECT: Reply = Reply::fixed(500, 5, 1, "Not in this dialect");
+
+fn too_long(cx: &Cx) -> Reply {
+    match cx.auth_line {
+        true => Reply::fixed(500, 5, 6, "The line is too long"),
+        false => Reply::fixed(500, 5, 2, "The line is too long"),
+    }
+}
