@@ -5,6 +5,7 @@
 mod kit;
 
 mod talk {
+    mod client;
     mod player;
 }
 

@@ -1,5 +1,6 @@
 //! SMTP (RFC 5321), message submission (RFC 6409) and LMTP (RFC 2033): one grammar, one dialect enum.
 
+pub mod client;
 pub mod command;
 pub mod data;
 pub mod params;

@@ -1,0 +1,123 @@
+//! The client's side of SMTP, submission and LMTP.
+//!
+//! Settings: `dialect`, `tls`, `login NAME SECRET`, `message FROM TO...` (`<>` is the null sender; the last one is announced
+//! as the last), `text` and `size` and `body 8` of every message, and `then`, one for each thing that the agent is told: `outcome CODE... [lost STAGE]`,
+//! `failed STAGE CODE`, or `nothing` at all.
+
+use crate::kit::talk::{Scripted, Side, Talk, folder};
+use posthaste::{
+    mail::{address::Mailbox, envelope::Body},
+    wire::{
+        sasl::Credentials,
+        smtp::{
+            Dialect,
+            client::{Answer, Ask, Client, Message, Order, Patience, Tls},
+        },
+    },
+};
+use std::{cell::RefCell, rc::Rc};
+
+fn order(talk: &Talk) -> Order {
+    Order {
+        dialect: match talk.setting("dialect") {
+            None | Some("smtp") => Dialect::Smtp,
+            Some("submission") => Dialect::Submission,
+            Some("lmtp") => Dialect::Lmtp,
+            Some(other) => panic!("{}: no dialect {other:?}", talk.name),
+        },
+        name: "me.example".to_owned(),
+        server: "mx".to_owned(),
+        tls: match talk.setting("tls") {
+            None | Some("as-it-is") => Tls::AsItIs,
+            Some("if-offered") => Tls::IfOffered,
+            Some("demanded") => Tls::Demanded,
+            Some(other) => panic!("{}: no TLS {other:?}", talk.name),
+        },
+        login: talk.setting("login").map(|words| {
+            let (login, secret) = words.split_once(' ').unwrap();
+            Credentials { login: login.to_owned(), secret: secret.as_bytes().to_vec().into() }
+        }),
+        patience: Patience::default(),
+    }
+}
+
+fn messages(talk: &Talk) -> Vec<Message> {
+    let mailbox = |word: &str| Mailbox::parse(word.as_bytes()).unwrap();
+    let lines: Vec<&str> = talk.settings().filter(|it| it.0 == "message").map(|it| it.1).collect();
+    lines
+        .iter()
+        .enumerate()
+        .map(|(at, line)| {
+            let mut words = line.split(' ');
+            Message {
+                sender: Some(words.next().unwrap()).filter(|word| *word != "<>").map(mailbox),
+                recipients: words.map(mailbox).collect(),
+                size: talk.setting("size").map(|digits| digits.parse().unwrap()),
+                body: if talk.setting("body") == Some("8") { Body::EightBitMime } else { Body::SevenBit },
+                last: at + 1 == lines.len(),
+            }
+        })
+        .collect()
+}
+
+fn text(talk: &Talk) -> Vec<u8> {
+    let written = talk.setting("text").unwrap_or("");
+    let written = written.replace("\\n", "\n").replace("\\r", "\r");
+    match written.split_once("\\xe9") {
+        Some((before, after)) => [before.as_bytes(), b"\xe9", after.as_bytes()].concat(),
+        None => written.into_bytes(),
+    }
+}
+
+/// A session, and a note of what its agent is told.
+fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a, Client> {
+    let mut waiting = messages(talk).into_iter();
+    let whole = text(talk);
+    let mut pieces = None;
+    Scripted::new(Client::new(order(talk)), move |ask| match ask {
+        Ask::Message(_) => {
+            pieces = None;
+            waiting.next().map_or(Answer::Quit, Answer::Message)
+        }
+        Ask::Text => {
+            // Two octets at a time: where a piece ends must not matter.
+            let rest = pieces.get_or_insert_with(|| whole.clone().into_iter());
+            match rest.by_ref().take(2).collect::<Vec<u8>>() {
+                piece if piece.is_empty() => Answer::TextEnd,
+                piece => Answer::Text(piece),
+            }
+        }
+        Ask::Outcome(outcome) => {
+            let codes: Vec<String> = outcome.verdicts.iter().map(|it| it.code().to_string()).collect();
+            let lost = outcome.lost.map(|stage| format!(" lost {stage:?}")).unwrap_or_default();
+            told.borrow_mut().push(format!("outcome {}{lost}", codes.join(" ")));
+            Answer::Noted
+        }
+        Ask::Failed(failure) => {
+            told.borrow_mut().push(format!("failed {:?} {}", failure.stage, failure.verdict.code()));
+            Answer::Noted
+        }
+    })
+}
+
+#[test]
+fn the_client_keeps_to_its_dialogues_and_tells_what_came_of_them() {
+    for talk in folder("client", Side::Client) {
+        for (key, _) in talk.settings() {
+            let known = ["dialect", "tls", "login", "message", "text", "size", "body", "then"];
+            assert!(known.contains(&key), "{}: no setting {key:?}", talk.name);
+        }
+        let notes = RefCell::new(Vec::new());
+        talk.play_session(|talk| {
+            let told = Rc::new(RefCell::new(Vec::new()));
+            notes.borrow_mut().push(Rc::clone(&told));
+            scripted(talk, told)
+        });
+        let then: Vec<&str> = talk.settings().filter(|it| it.0 == "then").map(|it| it.1).collect();
+        assert!(!then.is_empty(), "{}: nothing is expected of it", talk.name);
+        let then: Vec<&str> = then.into_iter().filter(|line| *line != "nothing").collect();
+        for told in notes.borrow().iter() {
+            assert_eq!(*told.borrow(), then, "{}", talk.name);
+        }
+    }
+}
