@@ -3,6 +3,7 @@
 use super::{
     exit::{self, Exit, Failure},
     flags::{self, Loudness},
+    open,
 };
 use crate::{
     agent::deliver::{Order, Target, deliver},
@@ -11,7 +12,7 @@ use crate::{
         folder::FolderName,
         verdict::Verdict,
     },
-    store::{Home, maildir::Maildir},
+    store::Home,
     sys::{clock::Clock, confine, disk::Disk},
 };
 use clap::{CommandFactory as _, Parser};
@@ -55,7 +56,7 @@ fn run() -> Result<Exit, Failure> {
     let order = order(&flags)?;
     become_owner(&flags.maildir)?;
     let clock = Clock::system();
-    let store = Maildir::new(Disk::inline(), clock.clone());
+    let store = open::store(Disk::inline(), clock.clone());
     match deliver(&store, &clock, &order, &mut io::stdin().lock()) {
         Ok(delivered) => {
             if flags.loudness.verbose > 0 {

@@ -5,6 +5,7 @@ pub mod deliver;
 pub mod exit;
 pub mod flags;
 pub mod log;
+pub mod open;
 pub mod secret;
 pub mod server;
 

@@ -1,0 +1,93 @@
+//! Opens what the configuration names. The only place that names concrete backends: everything else speaks to the
+//! seams.
+
+use super::{
+    config::Config,
+    exit::{Exit, Failure},
+};
+use crate::{
+    account::{
+        file::{File, Files},
+        location::Location,
+        passwd::Setting,
+    },
+    spool::disk::DiskSpool,
+    store::maildir::Maildir,
+    sys::{clock::Clock, disk::Disk, random},
+};
+use std::path::Path;
+
+/// The file in the state directory that fake salts are made from.
+const FAKE_KEY: &str = "salt.key";
+
+/// The mailboxes of this machine.
+pub fn store(disk: Disk, clock: Clock) -> Maildir {
+    Maildir::new(disk, clock)
+}
+
+/// The spool in the state directory, which is made when it is missing. One process at a time has it.
+pub fn spool(config: &Config, disk: &Disk) -> Result<DiskSpool, Failure> {
+    let path = config.state.join("spool");
+    disk.make_all(&config.state, 0o750)
+        .and_then(|_| DiskSpool::open(disk, &path))
+        .map_err(|fault| Failure::new(Exit::TempFail, format!("the spool {}: {fault}", path.display())))
+}
+
+/// The accounts and aliases, for programs that ask where mail goes.
+pub fn directory(config: &Config) -> Result<File, Failure> {
+    // Nobody logs in here: any key will do.
+    open_directory(config, [0; 32])
+}
+
+/// The accounts and aliases, for programs that take logins.
+pub fn directory_for_logins(config: &Config, disk: &Disk) -> Result<File, Failure> {
+    let wrong = |fault| {
+        let path = config.state.join(FAKE_KEY);
+        Failure::new(Exit::TempFail, format!("{}: {fault}", path.display()))
+    };
+    open_directory(config, fake_key(&config.state, disk).map_err(wrong)?)
+}
+
+fn open_directory(config: &Config, fake: [u8; 32]) -> Result<File, Failure> {
+    let accounts = &config.accounts;
+    let nowhere = || Location::parse("/nonexistent/{domain}/{user}");
+    let location = match &accounts.maildir {
+        Some(location) => location.clone(),
+        None => nowhere().map_err(|text| Failure::new(Exit::Software, text))?,
+    };
+    File::open(Files {
+        setting: Setting { domains: accounts.domains.clone(), location, quota: accounts.quota },
+        accounts: accounts.file.clone(),
+        aliases: accounts.aliases.clone(),
+        catch_all: accounts.catch_all.clone(),
+        fake,
+    })
+    .map_err(|text| Failure::new(Exit::Config, text))
+}
+
+/// The key of fake salts: kept, since a salt that changes with a restart would show that it is a fake.
+fn fake_key(state: &Path, disk: &Disk) -> std::io::Result<[u8; 32]> {
+    let folder = disk.make_all(state, 0o750)?;
+    let kept = folder.read(FAKE_KEY, 32)?;
+    if let Some(key) = kept.and_then(|octets| octets.try_into().ok()) {
+        return Ok(key);
+    }
+    let mut key = [0; 32];
+    random::fill(&mut key)?;
+    folder.replace(FAKE_KEY, &key)?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_fake_salts_is_kept() {
+        let folder = std::env::temp_dir().join(format!("posthaste-open-{}", std::process::id()));
+        let key = fake_key(&folder.join("state"), &Disk::inline()).unwrap();
+        assert_ne!(key, [0; 32]);
+        assert_eq!(fake_key(&folder.join("state"), &Disk::inline()).unwrap(), key);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
