@@ -378,5 +378,4 @@ fn read_outcome(line: &[u8]) -> Option<(usize, Verdict)> {
 }
 
 #[cfg(test)]
-#[path = "format_tests.rs"]
 mod tests;

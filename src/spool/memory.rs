@@ -1,7 +1,7 @@
 //! A spool in memory: for tests and trials. It keeps every promise but durability.
 
 use super::{
-    Entry, Lease, Next, Spool, Standing,
+    Entry, Lease, Look, Next, Spool, Standing,
     claims::{self, Claims, Due, Key},
     format::RECIPIENTS_MAX,
 };
@@ -81,9 +81,29 @@ impl Table {
     }
 }
 
+impl Look for Memory {
+    type Octets = Octets;
+
+    fn read(&self, id: &QueueId, range: Range<u64>) -> io::Result<Octets> {
+        let key = id.packed();
+        let octets = self.table().messages.get(&key).ok_or_else(|| claims::missing(&key))?.octets.clone();
+        let within = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(octets.len());
+        Ok(Octets { at: within(range.start), end: within(range.end), octets })
+    }
+
+    fn entry(&self, id: &QueueId) -> io::Result<Entry> {
+        self.table().entry(&id.packed())
+    }
+
+    fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>> {
+        let table = self.table();
+        let page = table.claims.page(after.map(QueueId::packed), most);
+        page.iter().map(|(key, _)| table.entry(key)).collect()
+    }
+}
+
 impl Spool for Memory {
     type Draft = MemoryDraft;
-    type Octets = Octets;
 
     fn draft(&self) -> io::Result<MemoryDraft> {
         Ok(MemoryDraft { spool: self.clone(), octets: Vec::new() })
@@ -131,23 +151,6 @@ impl Spool for Memory {
         }
         table.claims.give_back(&key);
         Ok(())
-    }
-
-    fn read(&self, id: &QueueId, range: Range<u64>) -> io::Result<Octets> {
-        let key = id.packed();
-        let octets = self.table().messages.get(&key).ok_or_else(|| claims::missing(&key))?.octets.clone();
-        let within = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(octets.len());
-        Ok(Octets { at: within(range.start), end: within(range.end), octets })
-    }
-
-    fn entry(&self, id: &QueueId) -> io::Result<Entry> {
-        self.table().entry(&id.packed())
-    }
-
-    fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>> {
-        let table = self.table();
-        let page = table.claims.page(after.map(QueueId::packed), most);
-        page.iter().map(|(key, _)| table.entry(key)).collect()
     }
 
     fn hold(&self, id: &QueueId) -> io::Result<()> {

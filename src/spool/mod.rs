@@ -126,14 +126,26 @@ pub enum Next {
     Hold,
 }
 
+/// A spool as far as one can look at it.
+pub trait Look: Send + Sync {
+    /// The octets of a spooled message.
+    type Octets: io::Read + Send;
+
+    /// The octets of a claimed or listed message in `range`.
+    fn read(&self, id: &QueueId, range: Range<u64>) -> io::Result<Self::Octets>;
+    /// One entry. `InvalidData` when it can't be read.
+    fn entry(&self, id: &QueueId) -> io::Result<Entry>;
+    /// Up to `most` entries with an id greater than `after`, in the order of ids; fewer only at the end. One that
+    /// can't be read is left out.
+    fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>>;
+}
+
 /// The spool of one daemon.
-pub trait Spool: Send + Sync {
+pub trait Spool: Look {
     /// A message being written, in wire octets (CR LF). A commit takes one envelope; a further one is refused. The
     /// key's id names the entry, which is due from the time in its id on; `Kept` is that id again. An id that is
     /// there already is refused, or counts as kept when the key says that this is a repeated commit.
     type Draft: Draft<Place = Envelope, Receipt: Receipt<Kept = QueueId>>;
-    /// The octets of a spooled message.
-    type Octets: io::Read + Send;
 
     /// Begins a message.
     fn draft(&self) -> io::Result<Self::Draft>;
@@ -157,12 +169,6 @@ pub trait Spool: Send + Sync {
     /// without any change, when the lease ran out and another took the entry (`ResourceBusy`) or the entry is gone
     /// (`NotFound`). An entry that a person held meanwhile stays held.
     fn settle(&self, lease: Lease, verdicts: &[(usize, Verdict)], next: Next) -> io::Result<()>;
-    /// The octets of a claimed or listed message in `range`.
-    fn read(&self, id: &QueueId, range: Range<u64>) -> io::Result<Self::Octets>;
-    /// One entry.
-    fn entry(&self, id: &QueueId) -> io::Result<Entry>;
-    /// Up to `most` entries with an id greater than `after`, in the order of ids. One that can't be read is left out.
-    fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>>;
     /// Keeps an entry from being claimed (again). Durable when it returns, as are the two below.
     fn hold(&self, id: &QueueId) -> io::Result<()>;
     /// Makes an entry due at `now`, held or not.

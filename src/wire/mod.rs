@@ -1,5 +1,6 @@
 //! Conversations. They own no socket, read no clock and know no disk.
 
+pub mod control;
 pub mod line;
 pub mod sasl;
 pub mod session;

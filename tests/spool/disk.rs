@@ -10,7 +10,7 @@ use posthaste::{
         verdict::{Verdict, Why},
     },
     spool::{
-        Next, Spool, Standing,
+        Look, Next, Spool, Standing,
         disk::{DiskSpool, View},
         format,
     },
@@ -112,7 +112,7 @@ fn a_look_from_outside_sees_what_the_daemon_sees_and_changes_nothing() {
     assert_eq!(view.entry(&id(3)).unwrap_err().kind(), ErrorKind::InvalidData);
     assert_eq!(view.entry(&id(9)).unwrap_err().kind(), ErrorKind::NotFound);
     let mut text = Vec::new();
-    std::io::Read::read_to_end(&mut view.read(&id(1)).unwrap(), &mut text).unwrap();
+    std::io::Read::read_to_end(&mut view.read(&id(1), 0..u64::MAX).unwrap(), &mut text).unwrap();
     assert_eq!(text, body(1));
     assert_eq!(names(&scratch, "queue").len(), 2);
 }

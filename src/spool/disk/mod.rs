@@ -16,7 +16,7 @@ pub use entry::Octets;
 pub use view::View;
 
 use super::{
-    Entry, Lease, Next, Spool, Standing,
+    Entry, Lease, Look, Next, Spool, Standing,
     claims::{self, Claims, Due, Key},
     format::Fault,
 };
@@ -148,9 +148,36 @@ impl DiskSpool {
     }
 }
 
+impl Look for DiskSpool {
+    type Octets = Octets;
+
+    fn read(&self, id: &QueueId, range: Range<u64>) -> io::Result<Octets> {
+        let grasp = self.grasp(id.packed())?;
+        Octets::open(&self.0.places, &grasp.place, range)
+    }
+
+    fn entry(&self, id: &QueueId) -> io::Result<Entry> {
+        self.grasp(id.packed())?.read().map_err(entry::unreadable)
+    }
+
+    fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>> {
+        let mut after = after.map(QueueId::packed);
+        let mut entries = Vec::new();
+        while entries.len() < most {
+            let page = self.table().claims.page(after, most.saturating_sub(entries.len()));
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            for (key, _) in page {
+                // One that went meanwhile, or can't be read, is no reason to show none; claim deals with it.
+                entries.extend(self.grasp(key).ok().and_then(|grasp| grasp.read().ok()));
+            }
+        }
+        Ok(entries)
+    }
+}
+
 impl Spool for DiskSpool {
     type Draft = DiskDraft;
-    type Octets = Octets;
 
     fn draft(&self) -> io::Result<DiskDraft> {
         Ok(DiskDraft::new(self.clone()))
@@ -186,25 +213,6 @@ impl Spool for DiskSpool {
 
     fn settle(&self, lease: Lease, verdicts: &[(usize, Verdict)], next: Next) -> io::Result<()> {
         settle::settle(self.grasp(lease.entry.id.packed())?, &lease, verdicts, next)
-    }
-
-    fn read(&self, id: &QueueId, range: Range<u64>) -> io::Result<Octets> {
-        let grasp = self.grasp(id.packed())?;
-        Octets::open(&self.0.places, &grasp.place, range)
-    }
-
-    fn entry(&self, id: &QueueId) -> io::Result<Entry> {
-        self.grasp(id.packed())?.read().map_err(entry::unreadable)
-    }
-
-    fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>> {
-        let page = self.table().claims.page(after.map(QueueId::packed), most);
-        let mut entries = Vec::new();
-        for (key, _) in page {
-            // One that went meanwhile, or can't be read, is no reason to show none; claim deals with it.
-            entries.extend(self.grasp(key).ok().and_then(|grasp| grasp.read().ok()));
-        }
-        Ok(entries)
     }
 
     fn hold(&self, id: &QueueId) -> io::Result<()> {

@@ -106,12 +106,11 @@ impl Places {
         }
         // Held first: where a file system without NOREPLACE was cut short between link and unlink, the entry is
         // there under both names, and a person's word counts.
-        let read: [(&Dir, fn(&OsStr) -> Option<Place>); 2] =
-            [(&self.held, Place::held), (&self.queue, Place::waiting)];
-        for (dir, place) in read {
+        for held in [true, false] {
+            let dir = if held { &self.held } else { &self.queue };
             for name in dir.names()? {
                 let name = name?;
-                match place(&name) {
+                match if held { Place::held(&name) } else { Place::waiting(&name) } {
                     Some(place) if found(place.key, place.due) => {}
                     Some(_) => self.set_aside(dir, &name, "another file has its id")?,
                     None => self.set_aside(dir, &name, "its name is none of ours")?,

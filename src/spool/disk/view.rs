@@ -1,15 +1,12 @@
 //! A look at a spool from outside, for when its daemon is down. It takes no lock and changes nothing.
 
 use super::{
-    super::{
-        Entry,
-        claims::{Claims, missing},
-    },
+    super::{Entry, Look, claims::Claims},
     entry::{self, Octets},
     places::{Place, Places},
 };
 use crate::mail::id::QueueId;
-use std::{io, path::Path};
+use std::{io, ops::Range, path::Path};
 
 /// What stood in a spool when it was looked at.
 #[derive(Debug)]
@@ -36,26 +33,34 @@ impl View {
         Ok(View { places, claims })
     }
 
-    /// As [`super::super::Spool::list`].
-    pub fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>> {
-        let page = self.claims.page(after.map(QueueId::packed), most);
-        let read = |(key, due)| entry::read(&self.places, &Place::new(key, due)).ok();
-        Ok(page.into_iter().filter_map(read).map(|found| found.entry).collect())
+    fn place(&self, id: &QueueId) -> io::Result<Place> {
+        let key = id.packed();
+        self.claims.due(&key).map(|due| Place::new(key, due))
+    }
+}
+
+impl Look for View {
+    type Octets = Octets;
+
+    fn read(&self, id: &QueueId, range: Range<u64>) -> io::Result<Octets> {
+        Octets::open(&self.places, &self.place(id)?, range)
     }
 
-    /// As [`super::super::Spool::entry`].
-    pub fn entry(&self, id: &QueueId) -> io::Result<Entry> {
+    fn entry(&self, id: &QueueId) -> io::Result<Entry> {
         let found = entry::read(&self.places, &self.place(id)?).map_err(entry::unreadable)?;
         Ok(found.entry)
     }
 
-    /// As [`super::super::Spool::read`], the whole message.
-    pub fn read(&self, id: &QueueId) -> io::Result<Octets> {
-        Octets::open(&self.places, &self.place(id)?, 0..u64::MAX)
-    }
-
-    fn place(&self, id: &QueueId) -> io::Result<Place> {
-        let key = id.packed();
-        self.claims.due(&key).map(|due| Place::new(key, due)).map_err(|_| missing(&key))
+    fn list(&self, after: Option<&QueueId>, most: usize) -> io::Result<Vec<Entry>> {
+        let mut after = after.map(QueueId::packed);
+        let mut entries = Vec::new();
+        while entries.len() < most {
+            let page = self.claims.page(after, most.saturating_sub(entries.len()));
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            let read = |(key, due)| entry::read(&self.places, &Place::new(key, due)).ok();
+            entries.extend(page.into_iter().filter_map(read).map(|found| found.entry));
+        }
+        Ok(entries)
     }
 }
