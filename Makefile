@@ -29,7 +29,7 @@ PROGRAMS = $(sort $(basename $(notdir $(wildcard bin/*.rs))))
 
 # OpenSSL's headers (libssl-dev), found as its crate finds them. Where they are missing OpenSSL is built from source,
 # once and slowly; its build needs perl, which build-essential brings.
-HAVE_SSL := $(shell pkg-config --exists openssl 2>/dev/null || echo '\#include <openssl/ssl.h>' | $(or $(CC),cc) -E - >/dev/null 2>&1 && echo yes)
+HAVE_SSL := $(shell pkg-config --exists openssl 2>/dev/null || printf '\043include <openssl/ssl.h>\n' | $(or $(CC),cc) -E - >/dev/null 2>&1 && echo yes)
 ifeq ($(OPENSSL_DIR)$(HAVE_SSL),)
 FEATURES = --features vendored-tls
 SAY_SSL  = @echo 'libssl-dev is not installed: OpenSSL is built from source, which takes some minutes the first time.'; \
