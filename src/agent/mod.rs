@@ -1,5 +1,7 @@
 //! The verbs: what a program does once its flags are an order.
 
 pub mod deliver;
+pub mod list;
+pub mod message;
 pub mod queue;
 pub mod route;

@@ -4,13 +4,16 @@ pub mod config;
 pub mod deliver;
 pub mod exit;
 pub mod flags;
+pub mod list;
 pub mod log;
 pub mod open;
+pub mod place;
 pub mod secret;
 pub mod server;
+pub mod terminal;
 
 /// The flag table of every program in `bin/`: `tests/pages.rs` compares it with the manual pages, and completions are
 /// made from it. A new program adds its line, `x::command()`.
 pub fn commands() -> Vec<clap::Command> {
-    vec![deliver::command()]
+    vec![deliver::command(), list::command()]
 }

@@ -11,11 +11,15 @@ use crate::{
         location::Location,
         passwd::Setting,
     },
+    agent::list::Candidate,
     spool::disk::DiskSpool,
-    store::maildir::Maildir,
+    store::maildir::{self, Found, Maildir},
     sys::{clock::Clock, disk::Disk, random},
 };
-use std::path::Path;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// The file in the state directory that fake salts are made from.
 const FAKE_KEY: &str = "salt.key";
@@ -23,6 +27,21 @@ const FAKE_KEY: &str = "salt.key";
 /// The mailboxes of this machine.
 pub fn store(disk: Disk, clock: Clock) -> Maildir {
     Maildir::new(disk, clock)
+}
+
+/// The messages of the Maildir folder in a directory, in the order of their arrival; no server is asked.
+pub fn browse(folder: &Path) -> io::Result<Vec<Candidate>> {
+    let found = maildir::browse(&Disk::inline(), folder)?;
+    Ok(found.into_iter().map(|found| candidate(found, false)).collect())
+}
+
+/// A message file that the user named.
+pub fn message_file(path: PathBuf) -> Candidate {
+    candidate(maildir::alone(path), true)
+}
+
+fn candidate(found: Found, named: bool) -> Candidate {
+    Candidate { path: found.path, flags: found.flags, new: found.new, size: found.size, named }
 }
 
 /// The spool in the state directory, which is made when it is missing. One process at a time has it.

@@ -60,6 +60,13 @@ impl Date {
         Some(offset.to_datetime(Timestamp::from_second(self.seconds).ok()?))
     }
 
+    /// The moment as RFC 3339 writes it, with its offset: `2026-11-24T15:20:28+01:00`.
+    pub fn rfc3339(&self) -> Option<String> {
+        let offset = Offset::from_seconds(i32::from(self.offset).saturating_mul(60)).ok()?;
+        let moment = Timestamp::from_second(self.seconds).ok()?;
+        Some(moment.display_with_offset(offset).to_string())
+    }
+
     /// The moment `seconds` since 1970, with the offset that `zone` has then.
     pub fn at(seconds: i64, zone: &TimeZone) -> Date {
         let offset =
@@ -235,5 +242,6 @@ mod tests {
         assert_eq!(date.offset, 60);
         assert_eq!(date.civil(&TimeZone::UTC).unwrap().to_string(), "2026-11-24T14:20:28");
         assert_eq!(date.as_written().unwrap().to_string(), "2026-11-24T15:20:28");
+        assert_eq!(date.rfc3339().as_deref(), Some("2026-11-24T15:20:28+01:00"));
     }
 }

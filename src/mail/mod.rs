@@ -7,6 +7,7 @@ pub mod draft;
 pub mod envelope;
 pub mod flags;
 pub mod folder;
+pub mod harmless;
 pub mod header;
 pub mod id;
 pub mod mime;

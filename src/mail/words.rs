@@ -45,6 +45,11 @@ pub fn decode(text: &[u8]) -> String {
     out
 }
 
+/// The length of the encoded word at the head of `text`, if one stands there and holds no white space.
+pub(crate) fn encoded_length(text: &[u8]) -> Option<usize> {
+    Word::read(text).filter(|word| word.text.iter().all(u8::is_ascii_graphic)).map(|word| word.length)
+}
+
 /// Octets of no declared charset: UTF-8, or else Windows-1252, in which every octet is something.
 pub fn raw(octets: &[u8]) -> String {
     match std::str::from_utf8(octets) {

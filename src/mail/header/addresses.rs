@@ -127,7 +127,9 @@ fn token(input: &[u8]) -> Option<(Token, &[u8])> {
         }
         _ => {
             let special = |octet: &u8| octet.is_ascii_whitespace() || b"\"()<>@,;:[".contains(octet);
-            let end = input.iter().position(special).unwrap_or(input.len());
+            // An encoded word is a word even where its composer left a comma or bracket in it.
+            let coded = words::encoded_length(input);
+            let end = coded.or_else(|| input.iter().position(special)).unwrap_or(input.len());
             let (atom, rest) = input.split_at_checked(end)?;
             (Token::Word(atom.to_vec()), rest)
         }
@@ -316,6 +318,7 @@ mod tests {
             ),
             ("joe@example.org (Joe Doe)", &["Joe Doe|joe@example.org"]),
             ("=?utf-8?q?J=C3=B6?= <joe@example.org>", &["J\u{f6}|joe@example.org"]),
+            ("=?utf-8?q?Doe,_Joe_<x>?= <joe@example.org>, a@b", &["Doe, Joe <x>|joe@example.org", "|a@b"]),
             ("\"a b\"@example.org", &["|a b@example.org"]),
             ("joe@[192.0.2.1]", &["|joe@[192.0.2.1]"]),
             ("root", &["|root"]),

@@ -155,6 +155,12 @@ impl Gather {
         Gather { octets: Vec::new(), scan: Scan::new(), most }
     }
 
+    /// At the first octet of the next message, in the same memory.
+    pub fn clear(&mut self) {
+        self.octets.clear();
+        self.scan = Scan::new();
+    }
+
     /// Takes octets from the message: how many of them were kept, and how far it is. The rest of `octets`, when the
     /// header ended or the bound is reached, is the caller's to pass on.
     pub fn push(&mut self, octets: &[u8]) -> (usize, Progress) {

@@ -1,5 +1,6 @@
 //! Mail in Maildirs (Maildir++), with Dovecot's own files beside the messages, so that a Maildir can go back and forth.
 
+mod browse;
 mod draft;
 mod ends;
 mod folders;
@@ -8,6 +9,7 @@ mod name;
 mod subscriptions;
 mod uidlist;
 
+pub use browse::{Found, alone, browse};
 pub use draft::{MaildirDraft, MaildirReceipt};
 pub use keywords::Keywords;
 pub use name::{parted, size, wire_size};
