@@ -8,6 +8,7 @@ pub mod list;
 pub mod log;
 pub mod open;
 pub mod place;
+pub mod queue;
 pub mod secret;
 pub mod server;
 pub mod terminal;
@@ -15,5 +16,5 @@ pub mod terminal;
 /// The flag table of every program in `bin/`: `tests/pages.rs` compares it with the manual pages, and completions are
 /// made from it. A new program adds its line, `x::command()`.
 pub fn commands() -> Vec<clap::Command> {
-    vec![deliver::command(), list::command()]
+    vec![deliver::command(), list::command(), queue::command()]
 }

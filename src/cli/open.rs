@@ -12,7 +12,7 @@ use crate::{
         passwd::Setting,
     },
     agent::list::Candidate,
-    spool::disk::DiskSpool,
+    spool::disk::{DiskSpool, View},
     store::maildir::{self, Found, Maildir},
     sys::{clock::Clock, disk::Disk, random},
 };
@@ -50,6 +50,11 @@ pub fn spool(config: &Config, disk: &Disk) -> Result<DiskSpool, Failure> {
     disk.make_all(&config.state, 0o750)
         .and_then(|_| DiskSpool::open(disk, &path))
         .map_err(|fault| Failure::new(Exit::TempFail, format!("the spool {}: {fault}", path.display())))
+}
+
+/// A look at the spool while no daemon has it.
+pub fn view(config: &Config) -> io::Result<View> {
+    View::open(&config.state.join("spool"))
 }
 
 /// The accounts and aliases, for programs that ask where mail goes.
