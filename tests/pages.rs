@@ -8,9 +8,11 @@ mod pages {
     mod completions;
     mod exits;
     mod flags;
+    mod install;
     mod page;
     mod programs;
     mod readme;
+    mod units;
 }
 
 #[test]

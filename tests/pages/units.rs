@@ -1,0 +1,46 @@
+//! The systemd units: one socket unit a listener, named by its configuration key; and systemd takes them.
+
+use crate::kit;
+use posthaste::cli::config::Config;
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+/// The keys of `[relayd]` that are listeners.
+const LISTENERS: [&str; 6] = ["smtp", "submission", "submissions", "lmtp", "local", "control"];
+
+#[test]
+fn every_listener_has_a_socket_unit_named_by_its_key() {
+    let keys = Config::keys();
+    for key in LISTENERS {
+        assert!(keys.contains(&format!("relayd.{key}")), "relayd.{key} is no configuration key");
+        let path = kit::root().join(format!("contrib/systemd/mail-relayd-{key}.socket"));
+        let text = fs::read_to_string(&path).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+        assert!(text.contains(&format!("\nFileDescriptorName={key}\n")), "{}", path.display());
+        assert!(text.contains("\nService=mail-relayd.service\n"), "{}", path.display());
+    }
+    let sockets: BTreeSet<String> = fs::read_dir(kit::root().join("contrib/systemd"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".socket"))
+        .collect();
+    assert_eq!(sockets, LISTENERS.map(|key| format!("mail-relayd-{key}.socket")).into());
+}
+
+#[test]
+fn systemd_has_nothing_to_say_about_the_units() {
+    let Some(analyze) = kit::peer("systemd-analyze") else { return };
+    let house = kit::house::House::new();
+    let mut units = Vec::new();
+    for entry in fs::read_dir(kit::root().join("contrib/systemd")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "service" || end == "socket") {
+            // The program must exist for systemd to be content; it need not be installed for that.
+            let text = fs::read_to_string(&path).unwrap().replace("/usr/bin/mail-relayd", "/bin/true");
+            units.push(house.write(Path::new(path.file_name().unwrap()).to_str().unwrap(), text));
+        }
+    }
+    let out = Command::new(analyze).args(["verify", "--man=no"]).args(&units).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    // What it says of other units of the machine is not ours.
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("mail-relayd")).collect();
+    assert!(ours.is_empty() && out.status.success(), "{said}");
+}
