@@ -6,6 +6,7 @@ mod kit;
 
 mod pages {
     mod completions;
+    mod configuration;
     mod exits;
     mod flags;
     mod install;
