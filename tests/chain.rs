@@ -7,6 +7,7 @@ mod chain {
     mod deliver;
     mod kit_itself;
     mod queue;
+    mod user;
 }
 
 #[test]

@@ -3,6 +3,10 @@
 
 mod kit;
 
+mod peers {
+    mod accounts;
+}
+
 #[test]
 fn no_file_is_forgotten() {
     kit::none_forgotten("peers", include_str!("peers.rs"));

@@ -4,6 +4,7 @@ pub mod aliases;
 pub mod checks;
 #[cfg(test)]
 mod contract;
+pub mod edit;
 pub mod file;
 pub mod fresh;
 pub mod location;

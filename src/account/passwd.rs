@@ -65,6 +65,14 @@ impl Accounts {
         self.entries.first()
     }
 
+    /// All of them with their names, in the order of the file.
+    pub fn in_order(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        let mut names: Vec<(usize, &str)> =
+            self.names.iter().map(|(name, at)| (*at, name.as_str())).collect();
+        names.sort_unstable();
+        names.into_iter().map(|(_, name)| name).zip(&self.entries)
+    }
+
     /// The first password in the file.
     pub fn first_password(&self) -> Option<Password> {
         self.entries.iter().find_map(|entry| entry.password.clone())

@@ -98,6 +98,16 @@ mod tests {
         assert_eq!(sha256(&client_key), keys.stored_key);
     }
 
+    /// Made by `doveadm pw -s SCRAM-SHA-256 -p pencil` (2.3.19): both keys, of which a plain login checks only one.
+    #[test]
+    fn dovecot_derives_the_same_keys() {
+        let text = "4096,FwGmM3KhcScu7PjLNm1Ozg==,pLWtTfQ9G+b6YLJE5nMLnRwEL5VnhGizVzqenfGIWvs=,\
+            ji23JxMLmCvD5w+XDAyoubX1bwHTKqpMs8K7TzXPfLo=";
+        let keys = ScramKeys::parse(text).unwrap();
+        assert_eq!(ScramKeys::derive(b"pencil", &keys.salt, 4096).unwrap().text(), text);
+        assert_eq!(keys.text(), text);
+    }
+
     #[test]
     fn what_is_no_text_form_is_refused() {
         let good = ScramKeys::derive(b"x", b"0123456789abcdef", 1).unwrap();

@@ -5,3 +5,4 @@ pub mod list;
 pub mod message;
 pub mod queue;
 pub mod route;
+pub mod user;

@@ -12,10 +12,10 @@ use std::{
 #[derive(Args, Clone, Debug, Default)]
 pub struct Configuration {
     /// Read this configuration file and no other
-    #[arg(short = 'C', long = "config", value_name = "FILE")]
+    #[arg(short = 'C', long = "config", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Check the configuration, say what is wrong with it, and do nothing else
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub check_config: bool,
 }
 
@@ -34,7 +34,7 @@ pub struct Loudness {
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Json {
     /// Print JSON, one object a line
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 

@@ -8,13 +8,15 @@ pub mod list;
 pub mod log;
 pub mod open;
 pub mod place;
+pub mod prompt;
 pub mod queue;
 pub mod secret;
 pub mod server;
 pub mod terminal;
+pub mod user;
 
 /// The flag table of every program in `bin/`: `tests/pages.rs` compares it with the manual pages, and completions are
 /// made from it. A new program adds its line, `x::command()`.
 pub fn commands() -> Vec<clap::Command> {
-    vec![deliver::command(), list::command(), queue::command()]
+    vec![deliver::command(), list::command(), queue::command(), user::command()]
 }
