@@ -7,6 +7,8 @@ mod kit;
 mod talk {
     mod client;
     mod player;
+    mod refusals;
+    mod smtp;
 }
 
 #[test]

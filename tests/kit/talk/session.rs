@@ -178,10 +178,14 @@ impl<S: Session> End for Scripted<'_, S> {
 impl Talk {
     /// Plays the dialogue against a session, whole and octet by octet; `make` makes a fresh one for each.
     pub fn play_session<'a, S: Session>(&self, mut make: impl FnMut(&Talk) -> Scripted<'a, S>) {
-        for pace in [Pace::Whole, Pace::Octets] {
-            let mut scripted = make(self);
-            let played = scripted.run(Input::Begin).and_then(|()| play(self, pace, &mut scripted, 0));
-            played.unwrap_or_else(|said| panic!("{said}"));
-        }
+        self.play_session_at(Pace::Whole, &mut make);
+        self.play_session_at(Pace::Octets, make);
+    }
+
+    /// Plays it at one pace, where the other would be another story.
+    pub fn play_session_at<'a, S: Session>(&self, pace: Pace, make: impl FnOnce(&Talk) -> Scripted<'a, S>) {
+        let mut scripted = make(self);
+        let played = scripted.run(Input::Begin).and_then(|()| play(self, pace, &mut scripted, 0));
+        played.unwrap_or_else(|said| panic!("{said}"));
     }
 }
