@@ -71,8 +71,9 @@ fmt:
 clippy: rust
 	$(CARGO) clippy --locked --all-targets $(FEATURES) -- -D warnings
 
+# For whoever works on it: what is private is documented, too.
 doc: rust
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps $(FEATURES)
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' $(CARGO) doc --locked --no-deps --document-private-items $(FEATURES)
 
 deny:
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check licenses bans sources; \
@@ -106,6 +107,7 @@ install:
 	install -m 644 contrib/systemd/posthaste.sysusers '$(DESTDIR)$(SYSUSERDIR)'/posthaste.conf
 	install -m 644 contrib/systemd/posthaste.tmpfiles '$(DESTDIR)$(TMPFILEDIR)'/posthaste.conf
 	@if test -x '$(DESTDIR)$(BINDIR)'/mail-send; then ln -sf ../bin/mail-send '$(DESTDIR)$(SBINDIR)'/sendmail; fi
+	@if test -x '$(DESTDIR)$(BINDIR)'/mail-queue; then ln -sf mail-queue '$(DESTDIR)$(BINDIR)'/mailq; fi
 
 clean:
 	$(CARGO) clean
