@@ -199,7 +199,7 @@ _mail__queue() {
             return 0
             ;;
         mail__subcmd__queue__subcmd__hold)
-            opts="-C -h --config --check-config --all --help"
+            opts="-C -h --config --check-config --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -243,7 +243,7 @@ _mail__queue() {
             return 0
             ;;
         mail__subcmd__queue__subcmd__release)
-            opts="-C -h --config --check-config --all --help"
+            opts="-C -h --config --check-config --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -265,7 +265,7 @@ _mail__queue() {
             return 0
             ;;
         mail__subcmd__queue__subcmd__remove)
-            opts="-C -h --config --check-config --all --help"
+            opts="-C -h --config --check-config --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -287,7 +287,7 @@ _mail__queue() {
             return 0
             ;;
         mail__subcmd__queue__subcmd__retry)
-            opts="-C -h --config --check-config --all --help"
+            opts="-C -h --config --check-config --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

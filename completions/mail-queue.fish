@@ -48,18 +48,22 @@ complete -c mail-queue -n "__fish_mail_queue_using_subcommand show" -s h -l help
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand retry" -s C -l config -d 'Read this configuration file and no other' -r -F
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand retry" -l check-config -d 'Check the configuration, say what is wrong with it, and do nothing else'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand retry" -l all -d 'Every message for which it makes sense'
+complete -c mail-queue -n "__fish_mail_queue_using_subcommand retry" -l json -d 'Print JSON, one object a line'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand retry" -s h -l help -d 'Print help'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand hold" -s C -l config -d 'Read this configuration file and no other' -r -F
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand hold" -l check-config -d 'Check the configuration, say what is wrong with it, and do nothing else'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand hold" -l all -d 'Every message for which it makes sense'
+complete -c mail-queue -n "__fish_mail_queue_using_subcommand hold" -l json -d 'Print JSON, one object a line'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand hold" -s h -l help -d 'Print help'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand release" -s C -l config -d 'Read this configuration file and no other' -r -F
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand release" -l check-config -d 'Check the configuration, say what is wrong with it, and do nothing else'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand release" -l all -d 'Every message for which it makes sense'
+complete -c mail-queue -n "__fish_mail_queue_using_subcommand release" -l json -d 'Print JSON, one object a line'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand release" -s h -l help -d 'Print help'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand remove" -s C -l config -d 'Read this configuration file and no other' -r -F
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand remove" -l check-config -d 'Check the configuration, say what is wrong with it, and do nothing else'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand remove" -l all -d 'Every message for which it makes sense'
+complete -c mail-queue -n "__fish_mail_queue_using_subcommand remove" -l json -d 'Print JSON, one object a line'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand remove" -s h -l help -d 'Print help'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand help; and not __fish_seen_subcommand_from list show retry hold release remove help" -f -a "list" -d 'Show every message'
 complete -c mail-queue -n "__fish_mail_queue_using_subcommand help; and not __fish_seen_subcommand_from list show retry hold release remove help" -f -a "show" -d 'Show all that is known of messages, or their text'

@@ -13,6 +13,7 @@ mod pages {
     mod page;
     mod programs;
     mod readme;
+    mod sample;
     mod units;
 }
 
