@@ -1,6 +1,7 @@
 //! The kit's servers do what their pages say, judged by those who will ask them.
 
 use crate::kit::{
+    daemon::Daemon,
     house::House,
     sink::{Act, Sink, Stage},
     zone::Zone,
@@ -14,6 +15,8 @@ use hickory_resolver::{
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
+    panic,
+    process::Command,
 };
 
 #[test]
@@ -80,4 +83,42 @@ fn a_sink_keeps_what_it_gets_and_refuses_as_planned() {
     let got = sink.wait(1);
     assert_eq!((got[0].mail.as_str(), &got[0].rcpts[..]), ("FROM:<a@b>", &["TO:<d@c>".to_owned()][..]));
     assert_eq!(got[0].text, b".dot\r\nx\ny\r\n");
+}
+
+/// Says that it is ready, tells of a signal, and ends at SIGTERM with a status of its own.
+const DAEMON: &str = r#"
+    trap 'echo reloaded >&2' HUP; trap 'echo ending >&2; exit 7' TERM
+    echo '{"smtp":["127.0.0.1:40123"],"control":["unix:/run/x"]}'; echo started >&2
+    while :; do read -r line < "$0"; done"#;
+
+#[test]
+fn a_daemon_is_waited_for_asked_and_ended() {
+    let house = House::new();
+    let fifo = house.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let start = || {
+        let mut command = Command::new("sh");
+        command.args(["-c", DAEMON]).arg(&fifo);
+        Daemon::spawn("a shell", command)
+    };
+    let daemon = start();
+    assert_eq!(daemon.tcp("smtp"), "127.0.0.1:40123".parse().unwrap());
+    assert_eq!(daemon.address("control"), "unix:/run/x");
+    daemon.logged("started");
+    daemon.signal(rustix::process::Signal::HUP);
+    daemon.logged("reloaded");
+    assert_eq!(daemon.stop().code(), Some(7));
+    // One that is dropped is gone; one that dies before it is ready fails the test with what it said.
+    let daemon = start();
+    let proc = std::path::PathBuf::from(format!("/proc/{}", daemon.pid()));
+    assert!(proc.exists());
+    drop(daemon);
+    assert!(!proc.exists());
+    let dead = panic::catch_unwind(|| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such port >&2; exit 78"]);
+        Daemon::spawn("a shell", command)
+    });
+    let said = dead.err().unwrap().downcast::<String>().unwrap();
+    assert!(said.contains("did not become ready") && said.contains("no such port"), "{said}");
 }

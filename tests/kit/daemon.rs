@@ -53,8 +53,15 @@ impl Daemon {
         });
         let mut daemon = Daemon { name: name.to_owned(), child, ready: serde_json::Value::Null, log };
         let line = hear.recv_timeout(PATIENCE).unwrap_or_default();
-        daemon.ready = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("{name} did not become ready; it said: {line:?}\n{}", daemon.log()));
+        match serde_json::from_str(&line) {
+            Ok(ready) => daemon.ready = ready,
+            Err(_) => {
+                // What it said last is why.
+                let _ = daemon.child.kill();
+                daemon.wait();
+                panic!("{name} did not become ready; it said: {line:?}\n{}", daemon.log());
+            }
+        }
         daemon
     }
 
