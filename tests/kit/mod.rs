@@ -5,12 +5,16 @@
 //! - [`talk`]: dialogues (`tests/talk/*/*.talk`), played against a session or a program.
 //! - [`zone::Zone`]: a DNS server on loopback that answers from a small table.
 //! - [`sink::Sink`]: an SMTP server that keeps what it gets, and can refuse or hang up at any stage.
+//! - [`scratch::Scratch`]: an empty directory. [`power::Disk`]: one whose power can be cut.
+//! - [`soak`]: whether the long runs are wanted.
 //! - [`peer`]: asks for a foreign program.
 //! - [`none_forgotten`]: no file in a binary's folder is left out.
 #![allow(dead_code, unused_imports)]
 
 pub mod daemon;
 pub mod house;
+pub mod power;
+pub mod scratch;
 pub mod sink;
 pub mod talk;
 pub mod zone;
@@ -24,6 +28,11 @@ use std::{
 
 /// How long anything may take before a test gives up. Generous: it only bounds a test that has already failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// True when the long runs are wanted (`make soak`).
+pub fn soak() -> bool {
+    env::var("POSTHASTE_SOAK").as_deref() == Ok("1")
+}
 
 /// The project's root.
 pub fn root() -> &'static Path {

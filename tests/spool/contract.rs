@@ -1,5 +1,6 @@
 //! What every spool promises, whatever it is made of (`spool/mod.rs`).
 
+use crate::kit::scratch::Scratch;
 use posthaste::{
     mail::{
         address::Mailbox,
@@ -8,7 +9,8 @@ use posthaste::{
         id::{DeliveryKey, QueueId},
         verdict::{Verdict, Why},
     },
-    spool::{Lease, Next, Spool, Standing, memory::Memory},
+    spool::{Lease, Next, Spool, Standing, disk::DiskSpool, memory::Memory},
+    sys::disk::Disk,
 };
 use std::{
     io::{ErrorKind, Read, Write},
@@ -21,6 +23,10 @@ pub const LEASE: Duration = Duration::from_secs(600);
 /// The tests' time: messages of `id(n)` come n seconds behind it.
 pub fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000)
+}
+
+pub fn open(scratch: &Scratch) -> DiskSpool {
+    DiskSpool::open(&Disk::shared(8), scratch.path()).unwrap()
 }
 
 pub fn id(n: u64) -> QueueId {
@@ -379,8 +385,8 @@ macro_rules! promises {
     ($($promise:ident)*) => {
         mod memory { $(#[test] fn $promise() { super::$promise(super::Memory::new()) })* }
         mod disk { $(#[test] fn $promise() {
-            let scratch = crate::scratch::Scratch::new();
-            super::$promise(scratch.spool())
+            let scratch = crate::kit::scratch::Scratch::new("spool");
+            super::$promise(super::open(&scratch))
         })* }
     };
 }

@@ -1,8 +1,8 @@
 //! What only the spool on disk promises: it is there again after a start, takes no more syncs than it says, and
 //! neither a damaged file nor a full disk loses or stops anything.
 
-use super::contract::{LEASE, MINUTE, body, envelope, id, ids, later, never, octets, put, start, take};
-use crate::scratch::Scratch;
+use super::contract::{LEASE, MINUTE, body, envelope, id, ids, later, never, octets, open, put, start, take};
+use crate::kit::{scratch::Scratch, soak};
 use posthaste::{
     mail::{
         draft::{Draft, Receipt},
@@ -39,8 +39,8 @@ fn queued(scratch: &Scratch, n: u64) -> PathBuf {
 
 #[test]
 fn a_file_is_named_by_its_due_time_and_reads_as_the_format_says() {
-    let scratch = Scratch::new();
-    let spool = scratch.spool();
+    let scratch = Scratch::new("spool");
+    let spool = open(&scratch);
     put(&spool, 1, 2);
     assert_eq!(names(&scratch, "queue"), [format!("1795000001.{}", id(1))]);
     let (header, tail) = format::read(&fs::read(queued(&scratch, 1)).unwrap()).unwrap();
@@ -58,8 +58,8 @@ fn a_file_is_named_by_its_due_time_and_reads_as_the_format_says() {
 
 #[test]
 fn a_start_finds_every_entry_as_it_was_and_no_claim() {
-    let scratch = Scratch::new();
-    let spool = scratch.spool();
+    let scratch = Scratch::new("spool");
+    let spool = open(&scratch);
     for n in 1..=4 {
         put(&spool, n, 2);
     }
@@ -72,7 +72,7 @@ fn a_start_finds_every_entry_as_it_was_and_no_claim() {
     let before: Vec<_> = spool.list(None, 10).unwrap();
     assert_eq!(before.len(), 4);
     drop(spool);
-    let spool = scratch.spool();
+    let spool = open(&scratch);
     let after = spool.list(None, 10).unwrap();
     assert_eq!(format!("{after:?}"), format!("{before:?}"));
     assert_eq!(after[0].standing[1], Standing::Waiting { tries: 1, why: Some(Why::new(4, 1, "busy")) });
@@ -87,19 +87,19 @@ fn a_start_finds_every_entry_as_it_was_and_no_claim() {
 
 #[test]
 fn a_second_daemon_is_refused_and_told_whose_the_spool_is() {
-    let scratch = Scratch::new();
-    let spool = scratch.spool();
+    let scratch = Scratch::new("spool");
+    let spool = open(&scratch);
     let fault = DiskSpool::open(&Disk::inline(), scratch.path()).unwrap_err();
     assert_eq!(fault.kind(), ErrorKind::ResourceBusy);
     assert!(fault.to_string().contains(&std::process::id().to_string()), "{fault}");
     drop(spool);
-    scratch.spool();
+    open(&scratch);
 }
 
 #[test]
 fn a_look_from_outside_sees_what_the_daemon_sees_and_changes_nothing() {
-    let scratch = Scratch::new();
-    let spool = scratch.spool();
+    let scratch = Scratch::new("spool");
+    let spool = open(&scratch);
     for n in 1..=3 {
         put(&spool, n, 2);
     }
@@ -120,7 +120,7 @@ fn a_look_from_outside_sees_what_the_daemon_sees_and_changes_nothing() {
 /// The promise "no fsync more than needed", counted.
 #[test]
 fn each_change_takes_the_steps_of_the_table_and_no_more() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new("spool");
     let faults = Faults::none();
     let spool = DiskSpool::open(&Disk::failing(faults.clone()), scratch.path()).unwrap();
     let mut seen = faults.trace().len();
@@ -160,8 +160,8 @@ fn each_change_takes_the_steps_of_the_table_and_no_more() {
 
 #[test]
 fn what_cannot_be_read_is_set_aside_and_the_rest_goes_on() {
-    let scratch = Scratch::new();
-    let spool = scratch.spool();
+    let scratch = Scratch::new("spool");
+    let spool = open(&scratch);
     for n in 1..=8 {
         put(&spool, n, 1);
     }
@@ -189,7 +189,7 @@ fn what_cannot_be_read_is_set_aside_and_the_rest_goes_on() {
     fs::write(scratch.path().join("held/1795000001.0123456789abcdef"), "nor this").unwrap();
     fs::write(scratch.path().join("corrupt/README"), "an older one").unwrap();
     fs::copy(queued(&scratch, 8), scratch.path().join(format!("queue/0000000001.{}", id(8)))).unwrap();
-    let spool = scratch.spool();
+    let spool = open(&scratch);
     assert_eq!(ids(&spool), [id(8)]);
     assert_eq!(names(&scratch, "corrupt").len(), 10);
     assert_eq!(fs::read(scratch.path().join("corrupt/README.1")).unwrap(), b"not ours");
@@ -198,13 +198,13 @@ fn what_cannot_be_read_is_set_aside_and_the_rest_goes_on() {
 
 #[test]
 fn a_message_that_only_lacked_its_removal_goes_at_the_next_claim() {
-    let scratch = Scratch::new();
-    let spool = scratch.spool();
+    let scratch = Scratch::new("spool");
+    let spool = open(&scratch);
     put(&spool, 1, 2);
     let lease = take(&spool, start() + MINUTE);
     spool.record(&lease, &[(0, Verdict::Done), (1, Verdict::Done)]).unwrap();
     drop(spool);
-    let spool = scratch.spool();
+    let spool = open(&scratch);
     assert_eq!(ids(&spool), [id(1)]);
     assert!(spool.claim(start() + MINUTE, LEASE, 1).unwrap().is_empty());
     assert!(ids(&spool).is_empty() && names(&scratch, "queue").is_empty());
@@ -212,20 +212,20 @@ fn a_message_that_only_lacked_its_removal_goes_at_the_next_claim() {
 
 #[test]
 fn a_torn_outcome_is_cut_off_before_the_next_is_appended() {
-    let scratch = Scratch::new();
-    let spool = scratch.spool();
+    let scratch = Scratch::new("spool");
+    let spool = open(&scratch);
     put(&spool, 1, 3);
     let lease = take(&spool, start() + MINUTE);
     spool.settle(lease, &[(0, Verdict::Done)], Next::At(start() + MINUTE)).unwrap();
     drop(spool);
     let mut file = fs::OpenOptions::new().append(true).open(queued(&scratch, 1)).unwrap();
     file.write_all(b"{\"to\":1,\"verdict\":\"do").unwrap();
-    let spool = scratch.spool();
+    let spool = open(&scratch);
     let lease = take(&spool, start() + MINUTE);
     assert_eq!(lease.entry.standing[1], Standing::Waiting { tries: 0, why: None });
     spool.settle(lease, &[(2, Verdict::Done)], Next::At(start() + MINUTE)).unwrap();
     drop(spool);
-    let lease = take(&scratch.spool(), start() + MINUTE);
+    let lease = take(&open(&scratch), start() + MINUTE);
     let waiting: Vec<bool> = lease.entry.standing.iter().map(Standing::is_waiting).collect();
     assert_eq!(waiting, [false, true, false]);
 }
@@ -233,8 +233,8 @@ fn a_torn_outcome_is_cut_off_before_the_next_is_appended() {
 /// However long a message waits, its file stays bounded.
 #[test]
 fn only_so_many_delays_are_written_down() {
-    let scratch = Scratch::new();
-    let spool = scratch.spool();
+    let scratch = Scratch::new("spool");
+    let spool = open(&scratch);
     put(&spool, 1, 1);
     let mut sizes = Vec::new();
     for _ in 0..format::TRIES_MAX + 5 {
@@ -257,8 +257,8 @@ fn only_so_many_delays_are_written_down() {
 #[test]
 fn a_full_disk_at_every_step_loses_nothing() {
     for n in 0..10_000 {
-        let scratch = Scratch::new();
-        drop(scratch.spool());
+        let scratch = Scratch::new("spool");
+        drop(open(&scratch));
         let faults = Faults::from(n, NO_SPACE);
         let spool = DiskSpool::open(&Disk::failing(faults.clone()), scratch.path()).unwrap();
         let kept = live(&spool);
@@ -279,7 +279,7 @@ fn a_full_disk_at_every_step_loses_nothing() {
         }
         let struck = faults.struck();
         drop(spool);
-        let spool = scratch.spool();
+        let spool = open(&scratch);
         // One that was refused may be back where even the removal failed: the sender's next try makes it the
         // permitted duplicate.
         let back = ids(&spool).iter().filter(|id| !acknowledged.contains(id)).count();
@@ -334,8 +334,8 @@ fn live(spool: &DiskSpool) -> Vec<Result<QueueId, Why>> {
 #[test]
 fn what_was_refused_is_not_kept() {
     for step in [Step::SyncDir, Step::SyncFile, Step::Link, Step::Write, Step::Create] {
-        let scratch = Scratch::new();
-        drop(scratch.spool());
+        let scratch = Scratch::new("spool");
+        drop(open(&scratch));
         let spool = DiskSpool::open(&Disk::failing(Faults::each(step, 5)), scratch.path()).unwrap();
         let mut draft = spool.draft().unwrap();
         draft.write_all(b"x\r\n").unwrap();
@@ -351,8 +351,8 @@ fn what_was_refused_is_not_kept() {
 fn an_unwritten_outcome_is_written_with_the_next() {
     // Steps 0-4 are the commit; 5 is the journal's write.
     for (broken, errno) in [(5, NO_SPACE), (6, 5)] {
-        let scratch = Scratch::new();
-        drop(scratch.spool());
+        let scratch = Scratch::new("spool");
+        drop(open(&scratch));
         let disk = Disk::failing(Faults::once(broken, errno));
         let spool = DiskSpool::open(&disk, scratch.path()).unwrap();
         put(&spool, 1, 3);
@@ -361,7 +361,7 @@ fn an_unwritten_outcome_is_written_with_the_next() {
         spool.settle(lease, &[(1, later("x"))], Next::At(start() + MINUTE)).unwrap();
         assert!(take(&spool, start() + MINUTE).entry.standing[0] == Standing::Done);
         drop(spool);
-        let lease = take(&scratch.spool(), start() + MINUTE);
+        let lease = take(&open(&scratch), start() + MINUTE);
         let waiting: Vec<bool> = lease.entry.standing.iter().map(Standing::is_waiting).collect();
         assert_eq!(waiting, [false, true, true], "step {broken}");
     }
@@ -371,10 +371,9 @@ fn an_unwritten_outcome_is_written_with_the_next() {
 /// would all be set aside if one looked into them. A million in the long run, in a bound of 100 octets each.
 #[test]
 fn a_long_queue_starts_from_its_names_and_stays_small() {
-    let soak = std::env::var("POSTHASTE_SOAK").is_ok_and(|soak| soak == "1");
-    let many: u64 = if soak { 1_000_000 } else { 20_000 };
-    let scratch = Scratch::new();
-    drop(scratch.spool());
+    let many: u64 = if soak() { 1_000_000 } else { 20_000 };
+    let scratch = Scratch::new("spool");
+    drop(open(&scratch));
     let queue = scratch.path().join("queue");
     for n in 0..many {
         let name =
@@ -382,10 +381,10 @@ fn a_long_queue_starts_from_its_names_and_stays_small() {
         fs::File::create(queue.join(name)).unwrap();
     }
     let before = resident();
-    let spool = scratch.spool();
+    let spool = open(&scratch);
     let grown = resident().saturating_sub(before);
     assert_eq!(spool.len() as u64, many);
-    if soak {
+    if soak() {
         assert!(grown < many * 100, "{grown} octets");
     }
     assert_eq!(spool.next_due(), Some(start()));
