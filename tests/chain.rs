@@ -6,6 +6,7 @@ mod kit;
 mod chain {
     mod deliver;
     mod kit_itself;
+    mod net;
     mod queue;
     mod user;
 }

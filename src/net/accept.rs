@@ -57,7 +57,7 @@ pub enum Peer {
     Stdio,
 }
 
-/// An accepted connection. It counts against the limits until it is dropped.
+/// An accepted connection. It counts against the limits until its session ends.
 #[derive(Debug)]
 pub struct Caller {
     /// The stream.
@@ -70,7 +70,6 @@ pub struct Caller {
     pub door: &'static str,
     /// Tells of a shutdown.
     pub closing: Closing,
-    _seat: Seat,
 }
 
 /// Tells sessions that the daemon wants to end.
@@ -108,7 +107,7 @@ where
     let seats = Seats(Arc::new(Mutex::new(Taken::default())), limits);
     let session = Arc::new(session);
     let mut acceptors = JoinSet::new();
-    let (call, mut calls) = tokio::sync::mpsc::channel::<Caller>(64);
+    let (call, mut calls) = tokio::sync::mpsc::channel::<(Caller, Seat)>(64);
     for door in doors {
         for socket in door.sockets {
             let (name, refusal) = (door.name, door.refusal);
@@ -123,7 +122,13 @@ where
             () = closing.wanted() => break,
             Some(ended) = sessions.join_next(), if !sessions.is_empty() => drop(ended),
             caller = calls.recv() => match caller {
-                Some(caller) => { sessions.spawn(session(caller)); }
+                Some((caller, seat)) => {
+                    let session = session(caller);
+                    sessions.spawn(async move {
+                        session.await;
+                        drop(seat);
+                    });
+                }
                 None => break,
             },
         }
@@ -138,9 +143,7 @@ where
 
 /// Serves standard input and output as one connection.
 pub fn stdio(door: &'static str, closing: Closing) -> Caller {
-    let limits = Limits { total: 1, per_address: 1 };
-    let seats = Seats(Arc::new(Mutex::new(Taken::default())), limits);
-    Caller { wire: Wire::stdio(), peer: Peer::Stdio, local: None, door, closing, _seat: Seat(seats, None) }
+    Caller { wire: Wire::stdio(), peer: Peer::Stdio, local: None, door, closing }
 }
 
 async fn accept(
@@ -149,7 +152,7 @@ async fn accept(
     refusal: &'static [u8],
     seats: Seats,
     closing: Closing,
-    call: tokio::sync::mpsc::Sender<Caller>,
+    call: tokio::sync::mpsc::Sender<(Caller, Seat)>,
 ) {
     loop {
         let (wire, peer, local) = match one(&socket).await {
@@ -162,8 +165,8 @@ async fn accept(
         };
         match seats.sit(&peer) {
             Some(seat) => {
-                let caller = Caller { wire, peer, local, door, closing: closing.clone(), _seat: seat };
-                if call.send(caller).await.is_err() {
+                let caller = Caller { wire, peer, local, door, closing: closing.clone() };
+                if call.send((caller, seat)).await.is_err() {
                     return;
                 }
             }
@@ -254,3 +257,6 @@ impl Drop for Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -385,3 +385,6 @@ async fn send<T: AsyncWrite + Unpin>(link: &mut T, octets: &[u8], patience: Dura
         Err(_) => Err(Trouble::Stalled(patience)),
     }
 }
+
+#[cfg(test)]
+mod tests;
