@@ -23,12 +23,20 @@ _mail__deliver() {
 
     case "${cmd}" in
         mail__deliver)
-            opts="-f -r -v -q -h -V --maildir --sender --recipient --folder --length --verbose --quiet --help --version"
+            opts="-d -f -r -C -v -q -h -V --user --maildir --sender --recipient --folder --length --config --check-config --verbose --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --maildir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -54,6 +62,14 @@ _mail__deliver() {
                     return 0
                     ;;
                 --length)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

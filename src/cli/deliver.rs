@@ -1,11 +1,13 @@
 //! mail-deliver: flags to an order for [`crate::agent::deliver`].
 
 use super::{
+    config::{self, Config, Reader},
     exit::{self, Exit, Failure},
-    flags::{self, Loudness},
+    flags::{self, Configuration, Loudness},
     open,
 };
 use crate::{
+    account::{Directory as _, Resolved},
     agent::deliver::{Order, Target, deliver},
     mail::{
         address::{Domain, Mailbox},
@@ -16,15 +18,23 @@ use crate::{
     sys::{clock::Clock, confine, disk::Disk},
 };
 use clap::{CommandFactory as _, Parser};
-use std::{io, os::unix::fs::MetadataExt as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Deliver the message on stdin into a Maildir
 #[derive(Parser, Debug)]
 #[command(name = "mail-deliver", version, about)]
 struct Flags {
-    /// Deliver into this Maildir; made when it is missing
-    #[arg(long, value_name = "DIR")]
-    maildir: PathBuf,
+    /// Deliver to this account of the configuration: user, user@domain or user+folder@domain
+    #[arg(short = 'd', long, value_name = "USER", conflicts_with = "maildir")]
+    user: Option<String>,
+    /// Deliver into this Maildir; made when it is missing. No configuration is read
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["user", "check_config"])]
+    maildir: Option<PathBuf>,
     /// The envelope sender, for Return-Path; <> is the null sender
     #[arg(short = 'f', long, value_name = "ADDRESS", allow_hyphen_values = true)]
     sender: Option<String>,
@@ -37,6 +47,8 @@ struct Flags {
     /// The message has so many octets; when stdin has not, nothing is delivered
     #[arg(long, value_name = "OCTETS")]
     length: Option<u64>,
+    #[command(flatten)]
+    configuration: Configuration,
     #[command(flatten)]
     loudness: Loudness,
 }
@@ -53,8 +65,14 @@ pub fn command() -> clap::Command {
 
 fn run() -> Result<Exit, Failure> {
     let flags: Flags = flags::parse()?;
-    let order = order(&flags)?;
-    become_owner(&flags.maildir)?;
+    if flags.configuration.check_config {
+        let said = config::check(&flags.configuration, Reader::Daemon)?;
+        io::stdout().lock().write_all(said.as_bytes()).map_err(Failure::stdout)?;
+        return Ok(Exit::Ok);
+    }
+    let owner = Owner::of(&flags)?;
+    let order = order(&flags, &owner)?;
+    become_owner(Path::new(&owner.home.location), owner.otherwise.as_deref())?;
     let clock = Clock::system();
     let store = open::store(Disk::inline(), clock.clone());
     match deliver(&store, &clock, &order, &mut io::stdin().lock()) {
@@ -75,18 +93,78 @@ fn run() -> Result<Exit, Failure> {
     }
 }
 
-fn order(flags: &Flags) -> Result<Order, Failure> {
-    let location = flags.maildir.to_str().ok_or_else(|| Failure::usage("--maildir is not UTF-8"))?;
+/// Whose mail it is.
+struct Owner {
+    home: Home,
+    quota: Option<u64>,
+    /// What Delivered-To says where no recipient was given.
+    address: Option<String>,
+    /// Where the address that names the account has a detail.
+    detail: Option<String>,
+    /// Whom root becomes where the Maildir is missing.
+    otherwise: Option<String>,
+}
+
+impl Owner {
+    fn of(flags: &Flags) -> Result<Owner, Failure> {
+        if let Some(user) = &flags.user {
+            let config = config::load(&flags.configuration, Reader::Daemon).map_err(Failure::temporary)?;
+            return Owner::known(user, &config);
+        }
+        let maildir = flags.maildir.as_deref().and_then(Path::to_str);
+        let location = maildir.ok_or_else(|| Failure::usage("--maildir is not UTF-8"))?.to_owned();
+        let account = location.clone();
+        Ok(Owner {
+            home: Home { account, location },
+            quota: None,
+            address: None,
+            detail: None,
+            otherwise: None,
+        })
+    }
+
+    /// An account of the configuration.
+    fn known(user: &str, config: &Config) -> Result<Owner, Failure> {
+        let nobody =
+            || Failure::new(Exit::NoUser, format!("{}: there is no such account", user.escape_debug()));
+        let domain = config.accounts.domains.first().cloned().ok_or_else(|| {
+            Failure::new(
+                Exit::Config,
+                "-d: the configuration has no accounts.domains; set them or give --maildir",
+            )
+        })?;
+        let mailbox = Mailbox::lenient(user, &Domain::Name(domain)).map_err(|_| nobody())?;
+        match open::directory(config)?.resolve(&mailbox)? {
+            Resolved::Account { account, detail } => Ok(Owner {
+                address: Some(match &detail {
+                    Some(_) => mailbox.to_string(),
+                    None => account.id.clone(),
+                }),
+                home: Home { account: account.id, location: account.location },
+                quota: account.quota,
+                detail,
+                otherwise: Some(config.user.clone()),
+            }),
+            Resolved::Alias(_) | Resolved::Unknown | Resolved::Foreign => Err(nobody()),
+        }
+    }
+}
+
+fn order(flags: &Flags, owner: &Owner) -> Result<Order, Failure> {
     let return_path = flags.sender.as_deref().map(|text| address("-f", text)).transpose()?;
-    let delivered_to = flags.recipient.as_deref().map(|text| address("-r", text)).transpose()?;
-    let target = match (&flags.folder, &delivered_to) {
-        (Some(name), _) => Target::Folder(folder(name)?),
-        (None, Some(recipient)) => Target::Detail(detail(recipient)),
-        (None, None) => Target::Folder(FolderName::inbox()),
+    let recipient = flags.recipient.as_deref().map(|text| address("-r", text)).transpose()?;
+    let target = match (&flags.folder, &recipient, &owner.detail) {
+        (Some(name), ..) => Target::Folder(folder(name)?),
+        (None, Some(recipient), _) => Target::Detail(detail(recipient)),
+        (None, None, Some(detail)) => Target::Detail(detail.clone()),
+        (None, None, None) => Target::Folder(FolderName::inbox()),
     };
-    let account = delivered_to.clone().unwrap_or_else(|| location.to_owned());
-    let home = Home { account, location: location.to_owned() };
-    Ok(Order { home, quota: None, target, return_path, delivered_to, length: flags.length })
+    let delivered_to = recipient.or_else(|| owner.address.clone());
+    let mut home = owner.home.clone();
+    if let (None, Some(recipient)) = (&flags.user, &delivered_to) {
+        home.account.clone_from(recipient);
+    }
+    Ok(Order { home, quota: owner.quota, target, return_path, delivered_to, length: flags.length })
 }
 
 /// An address as it is written into a header field. It is not judged further: whoever accepted the message did,
@@ -117,15 +195,17 @@ fn folder(name: &str) -> Result<FolderName, Failure> {
 
 /// Root delivers as the owner of the Maildir: its files must be the owner's, and what its owner put there (links,
 /// pipes) must not be followed with root's powers.
-fn become_owner(maildir: &std::path::Path) -> Result<(), Failure> {
+fn become_owner(maildir: &Path, otherwise: Option<&str>) -> Result<(), Failure> {
     if !confine::is_root() {
         return Ok(());
     }
-    let Ok(stat) = maildir.metadata() else { return Ok(()) };
-    if stat.uid() == 0 {
-        return Ok(());
-    }
-    confine::become_number(stat.uid(), stat.gid()).map_err(|fault| {
+    let became = match (maildir.metadata(), otherwise) {
+        (Ok(stat), _) if stat.uid() == 0 => Ok(()),
+        (Ok(stat), _) => confine::become_number(stat.uid(), stat.gid()),
+        (Err(_), Some(user)) => confine::become_named(user),
+        (Err(_), None) => Ok(()),
+    };
+    became.map_err(|fault| {
         Failure::new(Exit::TempFail, format!("can't become the owner of {}: {fault}", maildir.display()))
     })
 }
@@ -136,7 +216,8 @@ mod tests {
 
     fn read(line: &[&str]) -> Result<Order, Failure> {
         let words = ["mail-deliver", "--maildir", "/m"].iter().chain(line).map(|word| (*word).into());
-        order(&flags::parse_from(words)?)
+        let flags: Flags = flags::parse_from(words)?;
+        order(&flags, &Owner::of(&flags)?)
     }
 
     #[test]

@@ -221,6 +221,11 @@ impl Failure {
         Failure { exit, text, whole: true }
     }
 
+    /// The same, but temporary: a slip in the configuration must not make a caller that has mail give it back.
+    pub fn temporary(self) -> Failure {
+        Failure { exit: Exit::TempFail, ..self }
+    }
+
     /// The status it ends with.
     pub fn exit(&self) -> Exit {
         self.exit

@@ -190,3 +190,46 @@ fn the_maildir_crate_reads_what_we_deliver_and_we_need_nothing_of_its_own() {
     subjects.sort();
     assert_eq!(subjects, ["number 0", "number 1", "number 2"]);
 }
+
+/// Delivers to an account of the house.
+fn deliver_to(house: &House, flags: &[&str], message: &[u8]) -> Output {
+    Command::from(house.command("mail-deliver")).args(flags).write_stdin(message).output().unwrap()
+}
+
+#[test]
+fn an_account_of_the_configuration_gets_its_mail_where_the_configuration_says() {
+    let house = House::new();
+    for user in ["alice", "Alice@example.org", "<alice@example.org>", "alice+nowhere"] {
+        let output = deliver_to(&house, &["-d", user], b"Subject: x\n\ny\n");
+        assert!(output.status.success(), "{user}: {output:?}");
+    }
+    let files = house.messages("alice", "");
+    assert_eq!(files.len(), 4);
+    let heads: Vec<String> = files
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap().lines().next().unwrap().to_owned())
+        .collect();
+    assert_eq!(heads[0], "Delivered-To: alice@example.org");
+    assert_eq!(heads[3], "Delivered-To: alice+nowhere@example.org");
+    for user in ["carol", "alice@elsewhere.example", "office", "a b", ""] {
+        house.write("aliases", "office: alice\n");
+        let output = deliver_to(&house, &["-d", user], b"x\n");
+        assert_eq!(output.status.code(), Some(67), "{user}: {output:?}");
+    }
+    assert_eq!(deliver_to(&house, &[], b"x\n").status.code(), Some(64));
+    assert_eq!(deliver_to(&house, &["-d", "alice", "--maildir", "m"], b"x\n").status.code(), Some(64));
+}
+
+#[test]
+fn an_account_over_its_quota_gets_nothing_until_it_has_room() {
+    let house = House::new();
+    house.write("accounts", "alice:!::::::userdb_quota_rule=*:bytes=100\n");
+    let message = [b'x'; 60];
+    assert_eq!(deliver_to(&house, &["-d", "alice"], &message).status.code(), Some(0));
+    let output = deliver_to(&house, &["-d", "alice"], &message);
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("over its quota of 100 octets"), "{output:?}");
+    assert_eq!(house.messages("alice", "").len(), 1);
+    fs::remove_file(&house.messages("alice", "")[0]).unwrap();
+    assert_eq!(deliver_to(&house, &["-d", "alice"], &message).status.code(), Some(0));
+}
