@@ -129,12 +129,12 @@ impl Owner {
             || Failure::new(Exit::NoUser, format!("{}: there is no such account", user.escape_debug()));
         let domain = config.accounts.domains.first().cloned().ok_or_else(|| {
             Failure::new(
-                Exit::Config,
+                Exit::TempFail,
                 "-d: the configuration has no accounts.domains; set them or give --maildir",
             )
         })?;
         let mailbox = Mailbox::lenient(user, &Domain::Name(domain)).map_err(|_| nobody())?;
-        match open::directory(config)?.resolve(&mailbox)? {
+        match open::directory(config).map_err(Failure::temporary)?.resolve(&mailbox)? {
             Resolved::Account { account, detail } => Ok(Owner {
                 address: Some(match &detail {
                     Some(_) => mailbox.to_string(),

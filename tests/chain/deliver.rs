@@ -216,6 +216,14 @@ fn an_account_of_the_configuration_gets_its_mail_where_the_configuration_says() 
         let output = deliver_to(&house, &["-d", user], b"x\n");
         assert_eq!(output.status.code(), Some(67), "{user}: {output:?}");
     }
+    house.write("accounts", "alice:\nalice:\n");
+    let output = deliver_to(&house, &["-d", "alice"], b"x\n");
+    assert_eq!(
+        output.status.code(),
+        Some(75),
+        "mail is not given back for a slip in a file of ours: {output:?}"
+    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains("accounts:2: alice stands here a second time"));
     assert_eq!(deliver_to(&house, &[], b"x\n").status.code(), Some(64));
     assert_eq!(deliver_to(&house, &["-d", "alice", "--maildir", "m"], b"x\n").status.code(), Some(64));
 }
