@@ -9,6 +9,7 @@ mod chain {
     mod net;
     mod queue;
     mod user;
+    mod walk;
 }
 
 #[test]

@@ -129,13 +129,16 @@ fn check_quota(order: &Order, would: u64) -> Result<(), Verdict> {
 }
 
 fn find<S: Store>(store: &S, order: &Order) -> Result<FolderName, Verdict> {
-    let detail = match &order.target {
-        Target::Folder(folder) => return Ok(folder.clone()),
-        Target::Detail(detail) => detail,
-    };
-    let folders =
-        store.folders(&order.home).map_err(|fault| later("the account's folders can't be read", &fault))?;
-    let mut exist = folders.into_iter().filter(|listed| listed.exists).map(|listed| listed.name);
+    match &order.target {
+        Target::Folder(folder) => Ok(folder.clone()),
+        Target::Detail(detail) => folder_of_detail(store, &order.home, detail)
+            .map_err(|fault| later("the account's folders can't be read", &fault)),
+    }
+}
+
+/// The folder that a subaddress's detail names, where it exists (strangers can't make folders); otherwise INBOX.
+pub(super) fn folder_of_detail<S: Store>(store: &S, home: &Home, detail: &str) -> io::Result<FolderName> {
+    let mut exist = store.folders(home)?.into_iter().filter(|listed| listed.exists).map(|listed| listed.name);
     let named = |folder: &FolderName| folder.text('.').eq_ignore_ascii_case(detail);
     Ok(exist.find(named).unwrap_or_else(FolderName::inbox))
 }

@@ -4,5 +4,6 @@ pub mod deliver;
 pub mod list;
 pub mod message;
 pub mod queue;
+pub mod relay;
 pub mod route;
 pub mod user;

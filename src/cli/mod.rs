@@ -10,6 +10,7 @@ pub mod open;
 pub mod place;
 pub mod prompt;
 pub mod queue;
+pub mod relayd;
 pub mod secret;
 pub mod server;
 pub mod terminal;
@@ -18,5 +19,5 @@ pub mod user;
 /// The flag table of every program in `bin/`: `tests/pages.rs` compares it with the manual pages, and completions are
 /// made from it. A new program adds its line, `x::command()`.
 pub fn commands() -> Vec<clap::Command> {
-    vec![deliver::command(), list::command(), queue::command(), user::command()]
+    vec![deliver::command(), list::command(), queue::command(), relayd::command(), user::command()]
 }

@@ -72,21 +72,6 @@ impl fmt::Display for Received<'_> {
     }
 }
 
-/// The protocol's name in a Received field (RFC 3848).
-pub fn with(lmtp: bool, extended: bool, tls: bool, login: bool) -> &'static str {
-    match (lmtp, extended || tls || login, tls, login) {
-        (true, _, false, false) => "LMTP",
-        (true, _, true, false) => "LMTPS",
-        (true, _, false, true) => "LMTPA",
-        (true, _, true, true) => "LMTPSA",
-        (false, false, ..) => "SMTP",
-        (false, true, false, false) => "ESMTP",
-        (false, true, true, false) => "ESMTPS",
-        (false, true, false, true) => "ESMTPA",
-        (false, true, true, true) => "ESMTPSA",
-    }
-}
-
 /// `Return-Path`, as final delivery writes it (RFC 5321 section 4.4), with its CR LF.
 pub fn return_path(sender: Option<&Mailbox>) -> String {
     match sender {
@@ -204,21 +189,6 @@ mod tests {
         assert!(field.to_string().starts_with("Received: by mx.example.org (posthaste) with ESMTPSA\r\n"));
         field.from = From::Local(1000);
         assert!(field.to_string().starts_with("Received: by mx.example.org (posthaste, from user id 1000) "));
-    }
-
-    #[test]
-    fn protocols_have_the_names_of_rfc_3848() {
-        let rows = [
-            ((false, false, false, false), "SMTP"),
-            ((false, true, false, false), "ESMTP"),
-            ((false, true, true, false), "ESMTPS"),
-            ((false, true, true, true), "ESMTPSA"),
-            ((false, true, false, true), "ESMTPA"),
-            ((true, true, false, false), "LMTP"),
-        ];
-        for ((lmtp, extended, tls, login), name) in rows {
-            assert_eq!(with(lmtp, extended, tls, login), name);
-        }
     }
 
     #[test]

@@ -83,6 +83,11 @@ pub struct Inherited {
 }
 
 impl Inherited {
+    /// Takes the sockets that this process was started with; `names` as for [`Inherited::take`].
+    pub fn of_process(names: &str) -> io::Result<Inherited> {
+        Inherited::take(ListenFd::from_env(), names)
+    }
+
     /// Takes the sockets of `handed`; `names` is the text of `LISTEN_FDNAMES`: names between colons, in the same order.
     pub fn take(mut handed: ListenFd, names: &str) -> io::Result<Inherited> {
         let mut sockets = Vec::new();
@@ -125,6 +130,17 @@ impl Inherited {
 /// Turns ::ffff:a.b.c.d into a.b.c.d, so that rules see the address that was meant.
 pub fn unmap(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// The addresses of this machine's interfaces, loopback included; empty where they can't be listed.
+pub fn own_addresses() -> Vec<IpAddr> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let addresses = interfaces.filter_map(|interface| {
+        let address = interface.address?;
+        let four = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        four.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    });
+    addresses.collect()
 }
 
 fn tcp(address: SocketAddr) -> io::Result<TcpListener> {

@@ -19,14 +19,14 @@ impl Default for Schedule {
     /// at least 30 minutes later on, and for 4 to 5 days).
     fn default() -> Schedule {
         let minutes = [5, 10, 20, 40, 80, 160, 240];
-        Schedule::new(
-            &minutes.map(|minutes| Duration::from_secs(60 * minutes)),
-            Duration::from_secs(5 * 86400),
-        )
+        Schedule::new(&minutes.map(|minutes| Duration::from_secs(60 * minutes)), Schedule::DEFAULT_EXPIRE)
     }
 }
 
 impl Schedule {
+    /// When a message is given up where nobody said otherwise (RFC 5321 section 4.5.4.1: 4 to 5 days).
+    pub const DEFAULT_EXPIRE: Duration = Duration::from_secs(5 * 86400);
+
     /// The wait behind the first attempt, behind the second, and so on; the last one repeats. A wait below one
     /// second counts as one second, and no waits at all as the default's. A message older than `expire` is given
     /// up after its next attempt.

@@ -8,8 +8,8 @@ pub fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
-/// Becomes `user` with all its groups, for good. Call before the first thread starts. Fails when there is no such
-/// user or we may not.
+/// Becomes `user` with all its groups, for good. All threads of the process do (glibc and musl see to that). Fails
+/// when there is no such user or we may not.
 pub fn become_named(user: &str) -> io::Result<()> {
     let found = User::from_name(user)?
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no user {user:?}")))?;
@@ -23,7 +23,7 @@ pub fn become_named(user: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Becomes the user and group with these numbers and no other group, for good. Call before the first thread starts.
+/// Becomes the user and group with these numbers and no other group, for good; as [`become_named`].
 pub fn become_number(uid: u32, gid: u32) -> io::Result<()> {
     let gid = Gid::from_raw(gid);
     setgroups(&[gid])?;

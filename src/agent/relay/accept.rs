@@ -1,0 +1,429 @@
+//! One connection: answers what the SMTP session asks.
+
+use super::{
+    Relay, Settings, blocking, date,
+    limits::UserSeat,
+    local,
+    message::{Message, judge},
+    settings::door,
+    transaction::Transaction,
+};
+use crate::{
+    account::Account,
+    agent::route::{
+        Fate,
+        expand::Leaf,
+        hosts,
+        may::{self, Origin},
+    },
+    mail::{
+        address::{Domain, Forward, Mailbox},
+        envelope::Body,
+        id::QueueId,
+        trace::{From, Received, Told},
+        verdict::{Verdict, Why},
+    },
+    net::{
+        accept::{Closing, Peer as Caller},
+        converse::{Agent, Trouble},
+        network::Network,
+        tls::Facts,
+    },
+    spool::Spool,
+    store::Store,
+    sys::random,
+    wire::{
+        sasl::Credentials,
+        smtp::{
+            Dialect,
+            reply::Reply,
+            server::{Answer, Ask, Event, Peer, Server},
+        },
+    },
+};
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+/// The agent of one connection.
+pub(super) struct Accept<S: Store, Q: Spool> {
+    relay: Arc<Relay<S, Q>>,
+    settings: Arc<Settings>,
+    door: &'static str,
+    dialect: Dialect,
+    caller: Caller,
+    closing: Closing,
+    drained: bool,
+    login: Option<(Account, UserSeat)>,
+    tls: Option<Facts>,
+    transaction: Option<Transaction>,
+    message: Option<Message<S, Q>>,
+}
+
+impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
+    /// For a connection that came through `door`.
+    pub(super) fn new(
+        relay: Arc<Relay<S, Q>>,
+        settings: Arc<Settings>,
+        door: &'static str,
+        dialect: Dialect,
+        caller: Caller,
+        closing: Closing,
+    ) -> Accept<S, Q> {
+        Accept {
+            relay,
+            settings,
+            door,
+            dialect,
+            caller,
+            closing,
+            drained: false,
+            login: None,
+            tls: None,
+            transaction: None,
+            message: None,
+        }
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        match self.caller {
+            Caller::Tcp(address) => Some(address.ip()),
+            Caller::Unix { .. } | Caller::Stdio => None,
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        let relays = |address| Network::any(&self.settings.relay_from, address);
+        match (self.door, &self.login) {
+            (door::LMTP, _) => Origin::Lmtp,
+            (door::LOCAL, _) => Origin::Trusted,
+            (_, Some((account, _))) => Origin::Login(account.clone()),
+            (door::SMTP, None) if self.address().is_some_and(relays) => Origin::Trusted,
+            _ => Origin::Stranger,
+        }
+    }
+
+    async fn login(&mut self, credentials: Credentials) -> Answer {
+        let directory = Arc::clone(&self.settings.directory);
+        let login = credentials.login.clone();
+        let verified = blocking(move || directory.verify(&credentials.login, &credentials.secret))
+            .await
+            .and_then(|done| done);
+        match verified {
+            Ok(Some(account)) => match self.relay.limits.sit(&account.id, self.settings.per_user) {
+                Some(seat) => {
+                    let id = account.id.clone();
+                    self.login = Some((account, seat));
+                    Answer::Login(id)
+                }
+                None => Answer::Say(Reply::fixed(421, 7, 0, "Too many connections of this user")),
+            },
+            Ok(None) => {
+                let delay = self.relay.limits.failed(self.address(), &login, Instant::now());
+                tracing::warn!(login, client = self.client(), "login failed");
+                tokio::time::sleep(delay).await;
+                Answer::Say(Reply::fixed(535, 7, 8, "Wrong login or password"))
+            }
+            Err(why) => {
+                tracing::error!(login, why = why.text, "a login could not be checked");
+                Answer::Say(Reply::fixed(454, 7, 0, "Logins cannot be checked now; try again later"))
+            }
+        }
+    }
+
+    async fn mail(
+        &mut self,
+        sender: Option<Mailbox>,
+        size: Option<u64>,
+        body: Body,
+        peer: Arc<Peer>,
+    ) -> Answer {
+        self.message = None;
+        let origin = self.origin();
+        let refusal = match &origin {
+            Origin::Login(account) => self.not_theirs(account, sender.as_ref()).await,
+            Origin::Stranger => self.unanswerable(sender.as_ref()).await,
+            Origin::Trusted | Origin::Lmtp => None,
+        };
+        if let Some(reply) = refusal {
+            self.refused(sender.as_ref(), None, &reply);
+            return Answer::Say(reply);
+        }
+        self.transaction =
+            Some(Transaction { origin, peer, sender, size, body, recipients: Vec::new(), ends: Vec::new() });
+        Answer::Yes
+    }
+
+    /// The refusal of a sender that a login may not use.
+    async fn not_theirs(&mut self, account: &Account, sender: Option<&Mailbox>) -> Option<Reply> {
+        let (settings, account, sender) = (Arc::clone(&self.settings), account.clone(), sender.cloned());
+        let allowed = blocking(move || {
+            may::send_as(&account, sender.as_ref(), settings.directory.as_ref(), &settings.rules)
+        });
+        match allowed.await.and_then(|allowed| allowed) {
+            Ok(true) => None,
+            Ok(false) => Some(Reply::fixed(553, 7, 1, "You may not send as this address")),
+            Err(why) => Some(Reply::from(&Verdict::Later(why))),
+        }
+    }
+
+    /// The refusal of a sender whose domain takes no mail (RFC 7505 section 4.2).
+    async fn unanswerable(&mut self, sender: Option<&Mailbox>) -> Option<Reply> {
+        let Domain::Name(domain) = &sender?.domain else { return None };
+        let null = self.settings.dns.takes_no_mail(domain).await;
+        null.then(|| Reply::from(&hosts::null_sender(domain)))
+    }
+
+    async fn rcpt(&mut self, to: Forward) -> Answer {
+        let Some(transaction) = self.transaction.take() else { return confused() };
+        let mailbox = match to {
+            Forward::Mailbox(mailbox) => mailbox,
+            Forward::Postmaster => Mailbox {
+                local: "postmaster".to_owned(),
+                domain: Domain::Name(self.settings.hostname.clone()),
+            },
+        };
+        let (relay, settings) = (Arc::clone(&self.relay), Arc::clone(&self.settings));
+        let admitted = blocking(move || {
+            let admitted = relay.admit(&settings, &transaction, &mailbox);
+            (transaction, mailbox, admitted)
+        });
+        let (mut transaction, mailbox, admitted) = match admitted.await {
+            Ok(done) => done,
+            Err(_) => return confused(),
+        };
+        let admitted = match admitted {
+            Ok(leaves) => self.not_null(leaves).await,
+            refused => refused,
+        };
+        let answer = match admitted {
+            Ok(leaves) => match transaction.add(mailbox.clone(), leaves) {
+                true => Answer::Yes,
+                false => {
+                    Answer::Say(Reply::fixed(452, 5, 3, "Too many recipients; send the others another copy"))
+                }
+            },
+            Err(verdict) => Answer::Say(Reply::from(&verdict)),
+        };
+        if let Answer::Say(reply) = &answer {
+            self.refused(transaction.sender.as_ref(), Some(&mailbox), reply);
+        }
+        self.transaction = Some(transaction);
+        answer
+    }
+
+    /// Refuses a recipient whose domain says that it takes no mail, as long as somebody is there to hear it.
+    async fn not_null(&mut self, leaves: Vec<Leaf>) -> Result<Vec<Leaf>, Verdict> {
+        if let [Leaf { fate: Fate::Mx(Domain::Name(domain)), .. }] = leaves.as_slice()
+            && self.settings.dns.takes_no_mail(domain).await
+        {
+            return Err(hosts::null(domain));
+        }
+        Ok(leaves)
+    }
+
+    async fn chunk(&mut self, octets: Vec<u8>) -> Answer {
+        if let Some(message) = self.message.take() {
+            return match message.push(octets).await {
+                Ok((message, buffer)) => {
+                    self.message = Some(message);
+                    Answer::Taken(buffer)
+                }
+                Err(why) => self.failed(why),
+            };
+        }
+        let Some(transaction) = &self.transaction else { return confused() };
+        let told = Told::of(&octets);
+        if let Err(verdict) = judge(&told) {
+            return Answer::Say(Reply::from(&verdict));
+        }
+        let id = random::queue_id(&self.relay.clock);
+        let top = self.top(&id, &told, transaction);
+        match self.relay.begin_large(transaction, id, &told, top, octets).await {
+            Ok((message, buffer)) => {
+                self.message = Some(message);
+                Answer::Taken(buffer)
+            }
+            Err(Verdict::Later(why)) => self.failed(why),
+            Err(verdict) => Answer::Say(Reply::from(&verdict)),
+        }
+    }
+
+    async fn end(&mut self, octets: Vec<u8>) -> Answer {
+        let Some(transaction) = self.transaction.take() else { return confused() };
+        let told_of = Line::of(&transaction);
+        let (id, size, verdicts) = match self.message.take() {
+            Some(message) => {
+                let (id, size) = (message.id.clone(), message.size.saturating_add(octets.len() as u64));
+                (id, size, self.relay.finish_large(message, transaction, octets).await)
+            }
+            None => {
+                let told = Told::of(&octets);
+                let id = random::queue_id(&self.relay.clock);
+                if let Err(verdict) = judge(&told) {
+                    self.log(&id, octets.len() as u64, &told_of, &verdict);
+                    return Answer::Say(Reply::from(&verdict));
+                }
+                let top = self.top(&id, &told, &transaction);
+                let size = octets.len() as u64;
+                let verdicts = self.relay.take(transaction, &id, &told, top, octets).await;
+                (id, size, verdicts)
+            }
+        };
+        let worst = verdicts.iter().find(|verdict| !verdict.is_done()).cloned().unwrap_or(Verdict::Done);
+        self.log(&id, size, &told_of, &worst);
+        let reply = |verdict: &Verdict| match verdict {
+            Verdict::Done => Reply::new(250, 0, 0, format!("Ok, {id}")),
+            other => Reply::from(other),
+        };
+        match self.dialect {
+            Dialect::Lmtp => Answer::Each(verdicts.iter().map(reply).collect()),
+            _ => Answer::Say(reply(&worst)),
+        }
+    }
+
+    /// What we write on top of a message.
+    fn top(&self, id: &QueueId, told: &Told, transaction: &Transaction) -> Vec<u8> {
+        let date = date(self.relay.clock.now(), &self.settings);
+        let ours = self.dialect == Dialect::Submission;
+        let peer = &transaction.peer;
+        let from = match (self.caller, self.address()) {
+            (Caller::Unix { uid, .. }, _) => From::Local(uid),
+            // A message is not to tell where its author was.
+            (_, Some(address)) if !ours => From::Client { hello: &peer.hello, address },
+            _ => From::Hidden,
+        };
+        let received = Received {
+            from,
+            by: &self.settings.hostname,
+            with: peer.protocol(self.dialect),
+            tls: self.tls.as_ref().map(|facts| (facts.version.as_str(), facts.cipher.as_str())),
+            id,
+            recipient: transaction.only_recipient(),
+            date,
+        };
+        let mut top = received.to_string();
+        if ours && !told.date {
+            top.push_str(&format!("Date: {date}\r\n"));
+        }
+        if ours && !told.message_id {
+            top.push_str(&format!("Message-ID: <{id}@{}>\r\n", self.settings.hostname));
+        }
+        top.into_bytes()
+    }
+
+    /// The reply to a local fault; the transaction is over.
+    fn failed(&mut self, why: Why) -> Answer {
+        self.transaction = None;
+        tracing::error!(client = self.client(), why = why.text, "a message could not be taken");
+        Answer::Say(Reply::from(&Verdict::Later(why)))
+    }
+
+    fn client(&self) -> String {
+        match self.caller {
+            Caller::Tcp(address) => address.ip().to_string(),
+            Caller::Unix { uid, .. } => local::identity(uid, &self.settings.hostname),
+            Caller::Stdio => "stdio".to_owned(),
+        }
+    }
+
+    fn refused(&self, sender: Option<&Mailbox>, recipient: Option<&Mailbox>, reply: &Reply) {
+        let from = sender.map_or_else(|| "<>".to_owned(), Mailbox::to_string);
+        let to = recipient.map(Mailbox::to_string).unwrap_or_default();
+        tracing::info!(from, to, client = self.client(), reply = %reply, "refused");
+    }
+
+    fn log(&self, id: &QueueId, size: u64, line: &Line, verdict: &Verdict) {
+        let Line { from, to, direct } = line;
+        let client = self.client();
+        let login = self.login.as_ref().map(|(account, _)| account.id.as_str()).unwrap_or_default();
+        match verdict {
+            Verdict::Done if *direct => {
+                tracing::info!(%id, from, to, size, client, login, "delivered");
+            }
+            Verdict::Done => tracing::info!(%id, from, to, size, client, login, "queued"),
+            Verdict::Later(why) => {
+                tracing::error!(%id, from, to, size, client, login, why = why.text, "not taken now");
+            }
+            Verdict::Never(why) => {
+                tracing::info!(%id, from, to, size, client, login, why = why.text, "not taken");
+            }
+        }
+    }
+}
+
+/// What a log line says of a transaction.
+struct Line {
+    from: String,
+    to: String,
+    direct: bool,
+}
+
+impl Line {
+    fn of(transaction: &Transaction) -> Line {
+        let from = transaction.sender.as_ref().map_or_else(|| "<>".to_owned(), Mailbox::to_string);
+        let mut to: Vec<String> =
+            transaction.recipients.iter().take(10).map(|(mailbox, _)| mailbox.to_string()).collect();
+        let more = transaction.recipients.len().saturating_sub(to.len());
+        if more > 0 {
+            to.push(format!("{more} more"));
+        }
+        Line { from, to: to.join(","), direct: transaction.is_direct() }
+    }
+}
+
+impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
+    /// Where a recipient leads, or why it is refused. Blocking.
+    fn admit(
+        &self,
+        settings: &Settings,
+        transaction: &Transaction,
+        mailbox: &Mailbox,
+    ) -> Result<Vec<Leaf>, Verdict> {
+        let leaves = may::admit(&transaction.origin, mailbox, settings.directory.as_ref(), &settings.rules)?;
+        for leaf in &leaves {
+            if let Fate::Local { account, .. } = &leaf.fate {
+                self.check_quota(account, transaction.size.unwrap_or(0)).map_err(Verdict::Later)?;
+            }
+        }
+        Ok(leaves)
+    }
+}
+
+impl<S: Store + 'static, Q: Spool + 'static> Agent<Server> for Accept<S, Q> {
+    async fn answer(&mut self, ask: Ask) -> Answer {
+        match ask {
+            Ask::Login { credentials, .. } => self.login(credentials).await,
+            Ask::Mail { sender, size, body, peer } => self.mail(sender, size, body, peer).await,
+            Ask::Rcpt(to) => self.rcpt(to).await,
+            Ask::Open => Answer::Yes,
+            Ask::Chunk(octets) => self.chunk(octets).await,
+            Ask::End(octets) => self.end(octets).await,
+            Ask::Reset => {
+                (self.transaction, self.message) = (None, None);
+                Answer::Yes
+            }
+        }
+    }
+
+    async fn event(&mut self) -> Event {
+        if self.drained {
+            std::future::pending::<()>().await;
+        }
+        self.closing.wanted().await;
+        self.drained = true;
+        Event::Drain
+    }
+
+    fn secured(&mut self, facts: &Facts) {
+        self.tls = Some(facts.clone());
+        self.login = None;
+        self.transaction = None;
+    }
+
+    fn trouble(&mut self, trouble: &Trouble) {
+        tracing::debug!(client = self.client(), %trouble, "a connection was lost");
+    }
+}
+
+fn confused() -> Answer {
+    Answer::Say(Reply::fixed(421, 3, 0, "Local fault; come back later"))
+}

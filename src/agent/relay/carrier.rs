@@ -1,0 +1,296 @@
+//! One outgoing connection: the agent of an SMTP client session.
+
+use super::{
+    Relay, Settings, blocking,
+    lane::{Carried, Job, Lane},
+    next_hop::{Host, NextHop, Place},
+    settings::Security,
+    text::{PIECE, fill},
+};
+use crate::{
+    mail::verdict::{Verdict, Why},
+    net::{
+        accept::Closing,
+        converse::{Agent, Manners, Trouble, converse},
+        dial,
+        link::{Link, Wire},
+        tls::{Connector, Facts, Role, Trust},
+    },
+    spool::Spool,
+    store::Store,
+    wire::smtp::{
+        Dialect,
+        client::{Answer, Ask, Client, Failure, Message, Order, Outcome, Patience, Stage, Tls},
+    },
+};
+use std::{io, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// How long a connection waits for another message.
+const LINGER: Duration = Duration::from_secs(2);
+/// Messages over one connection.
+const MESSAGES_MAX: usize = 100;
+/// How long a host may take to accept a connection.
+const DIAL: Duration = Duration::from_secs(30);
+
+/// How a connection ended.
+pub(super) enum Ended {
+    /// It took at least one message, or nothing waited any more.
+    Served,
+    /// No message could be sent over it.
+    Unreachable(Why),
+}
+
+/// The agent.
+pub(super) struct Carrier<S: Store, Q: Spool> {
+    relay: Arc<Relay<S, Q>>,
+    lane: Arc<Lane>,
+    settings: Arc<Settings>,
+    closing: Closing,
+    host: String,
+    job: Option<Job>,
+    text: Text<Q::Octets>,
+    sent: usize,
+    failed: Option<Failure>,
+    tls: bool,
+}
+
+/// The text of the message under way.
+enum Text<R> {
+    None,
+    /// It is small, and here.
+    Whole(Vec<u8>),
+    /// It is read piece by piece.
+    Rest(R),
+}
+
+impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
+    /// For one connection, or two when TLS does not come about.
+    pub(super) fn new(
+        relay: Arc<Relay<S, Q>>,
+        lane: Arc<Lane>,
+        settings: Arc<Settings>,
+        closing: Closing,
+    ) -> Carrier<S, Q> {
+        Carrier {
+            relay,
+            lane,
+            settings,
+            closing,
+            host: String::new(),
+            job: None,
+            text: Text::None,
+            sent: 0,
+            failed: None,
+            tls: false,
+        }
+    }
+
+    /// Carries what waits to this host. Where TLS is only a bonus and can't be had, it is done without.
+    pub(super) async fn go(mut self, hop: &NextHop, host: &Host) -> Ended {
+        self.host.clone_from(&host.name);
+        let tls = match host.security {
+            None => Tls::IfOffered,
+            Some(Security::StartTls) => Tls::Demanded,
+            Some(Security::Clear | Security::Implicit) => Tls::AsItIs,
+        };
+        match self.connection(hop, host, tls).await {
+            Err(failure) if failure.stage == Stage::StartTls && tls == Tls::IfOffered => {
+                self.failed = None;
+                match self.connection(hop, host, Tls::AsItIs).await {
+                    Ok(()) => Ended::Served,
+                    Err(failure) => Ended::Unreachable(why(failure.verdict)),
+                }
+            }
+            Ok(()) => Ended::Served,
+            Err(failure) => Ended::Unreachable(why(failure.verdict)),
+        }
+    }
+
+    async fn connection(&mut self, hop: &NextHop, host: &Host, tls: Tls) -> Result<(), Failure> {
+        let lost = |stage, what: String| Failure {
+            stage,
+            verdict: Verdict::Later(Why::new(4, 1, format!("{}: {what}", host.name))),
+        };
+        let wire = match &host.place {
+            Place::Tcp(addresses) => dial::tcp(addresses, None, DIAL).await.map(Wire::Tcp),
+            Place::Unix(path) => dial::unix(path, DIAL).await.map(Wire::Unix),
+        };
+        let wire = wire.map_err(|fault| lost(Stage::Greeting, fault.to_string()))?;
+        let trust = if host.security.is_some() { Trust::System } else { Trust::Anyone };
+        let role = match tls {
+            Tls::AsItIs if host.security != Some(Security::Implicit) => Role::None,
+            _ => {
+                let connector =
+                    Connector::open(&trust).map_err(|fault| lost(Stage::StartTls, fault.to_string()))?;
+                Role::Client(connector, host.name.clone())
+            }
+        };
+        let link = match host.security {
+            Some(Security::Implicit) => {
+                let secured = timeout(Manners::CLIENT.handshake, role.secure(wire)).await;
+                let secured = secured.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                let stream = secured.map_err(|fault| lost(Stage::Greeting, format!("TLS: {fault}")))?;
+                self.tls = true;
+                Link::Secure(Box::new(stream))
+            }
+            _ => Link::Plain(wire),
+        };
+        let smarthost = self.settings.smarthost.as_ref().filter(|_| *hop == NextHop::Smarthost);
+        let mut session = Client::new(Order {
+            dialect: smarthost.map_or(Dialect::Smtp, |smarthost| smarthost.dialect),
+            name: self.settings.hostname.clone(),
+            server: host.name.clone(),
+            tls,
+            login: smarthost.and_then(|smarthost| smarthost.login.clone()),
+            patience: Patience::default(),
+        });
+        let lane = Arc::clone(&self.lane);
+        let _connected = lane.connected();
+        let talked = converse(&mut session, self, link, &role, &Manners::CLIENT).await;
+        if let Some(job) = self.job.take() {
+            // The session always says what became of a message; this is for a session that does not.
+            job.give_up(&Verdict::Later(Why::new(3, 0, "a fault in the program")));
+        }
+        match (self.failed.take(), talked) {
+            (Some(failure), _) if self.sent == 0 => Err(failure),
+            (None, Err(trouble)) if self.sent == 0 => Err(lost(Stage::Greeting, trouble.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next message whose text can be had.
+    async fn next(&mut self) -> Answer {
+        loop {
+            if self.closing.is_wanted() || self.sent >= MESSAGES_MAX {
+                return Answer::Quit;
+            }
+            let job = match self.lane.pop() {
+                Some(job) => Some(job),
+                None => {
+                    let lane = Arc::clone(&self.lane);
+                    tokio::select! {
+                        job = lane.wait(LINGER) => job,
+                        () = self.closing.wanted() => None,
+                    }
+                }
+            };
+            let Some(job) = job else { return Answer::Quit };
+            match open(&self.relay, &job).await {
+                Ok(text) => {
+                    let message = Message {
+                        sender: job.sender.clone(),
+                        recipients: job.recipients.clone(),
+                        size: Some(job.size),
+                        body: job.body,
+                        last: self.sent.saturating_add(1) >= MESSAGES_MAX,
+                    };
+                    (self.text, self.job) = (text, Some(job));
+                    self.sent = self.sent.saturating_add(1);
+                    return Answer::Message(message);
+                }
+                Err(why) => {
+                    tracing::error!(id = %job.id, why = why.text, "a spooled message could not be read");
+                    job.give_up(&Verdict::Later(why));
+                }
+            }
+        }
+    }
+
+    /// The next piece of the text.
+    async fn piece(&mut self) -> Answer {
+        match std::mem::replace(&mut self.text, Text::None) {
+            Text::None => Answer::TextEnd,
+            Text::Whole(text) => Answer::Text(text),
+            Text::Rest(mut reader) => {
+                let read = blocking(move || {
+                    let mut piece = vec![0; PIECE];
+                    let got = fill(&mut reader, &mut piece)?;
+                    piece.truncate(got);
+                    Ok::<_, io::Error>((reader, piece))
+                });
+                match read.await {
+                    Ok(Ok((_, piece))) if piece.is_empty() => Answer::TextEnd,
+                    Ok(Ok((reader, piece))) => {
+                        self.text = Text::Rest(reader);
+                        Answer::Text(piece)
+                    }
+                    Ok(Err(fault)) => Answer::TextFault(Why::local("reading the spool", &fault)),
+                    Err(why) => Answer::TextFault(why),
+                }
+            }
+        }
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        self.text = Text::None;
+        let Some(mut job) = self.job.take() else { return };
+        // A connection that was kept open may have been closed by the other side before it heard of this message.
+        if outcome.lost == Some(Stage::Envelope) && self.sent > 1 && !job.again {
+            job.again = true;
+            self.lane.put_back(job);
+            return;
+        }
+        if outcome.verdicts.iter().any(Verdict::is_done) {
+            self.lane.went_well();
+        }
+        let host = match self.tls {
+            true => format!("{} (TLS)", self.host),
+            false => self.host.clone(),
+        };
+        let _ = job.answer.send(Carried::Tried(outcome.verdicts, host, outcome.said));
+    }
+}
+
+impl<S: Store + 'static, Q: Spool + 'static> Agent<Client> for Carrier<S, Q> {
+    async fn answer(&mut self, ask: Ask) -> Answer {
+        match ask {
+            Ask::Message(_) => self.next().await,
+            Ask::Text => self.piece().await,
+            Ask::Outcome(outcome) => {
+                self.outcome(outcome);
+                Answer::Noted
+            }
+            Ask::Failed(failure) => {
+                self.failed = Some(failure);
+                Answer::Noted
+            }
+        }
+    }
+
+    fn secured(&mut self, _: &Facts) {
+        self.tls = true;
+    }
+
+    fn trouble(&mut self, trouble: &Trouble) {
+        tracing::debug!(host = self.host, %trouble, "a connection was lost");
+    }
+}
+
+/// The text of a job's message, whole where it is small.
+async fn open<S: Store + 'static, Q: Spool + 'static>(
+    relay: &Arc<Relay<S, Q>>,
+    job: &Job,
+) -> Result<Text<Q::Octets>, Why> {
+    let (relay, id, size) = (Arc::clone(relay), job.id.clone(), job.size);
+    let opened = blocking(move || {
+        let mut octets = relay.spool.read(&id, 0..size)?;
+        if size > PIECE as u64 {
+            return Ok(Text::Rest(octets));
+        }
+        let mut whole = vec![0; usize::try_from(size).unwrap_or(PIECE)];
+        let got = fill(&mut octets, &mut whole)?;
+        match got == whole.len() {
+            true => Ok(Text::Whole(whole)),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    });
+    opened.await?.map_err(|fault| Why::local("reading the spool", &fault))
+}
+
+fn why(verdict: Verdict) -> Why {
+    match verdict {
+        Verdict::Later(why) | Verdict::Never(why) => why,
+        Verdict::Done => Why::new(4, 0, "the connection ended"),
+    }
+}

@@ -1,0 +1,149 @@
+//! The daemon's life: it serves its doors, sends on what is spooled, reloads, and ends in good order.
+
+use super::{Relay, Settings, accept::Accept, control, local, settings::door};
+use crate::{
+    net::{
+        accept::{Caller, Closing, Door, Limits, Peer, serve, stdio},
+        converse::{Manners, converse},
+        link::Link,
+        network::Network,
+        tls::{Facts, Role},
+    },
+    spool::Spool,
+    store::Store,
+    sys::clock::Clock,
+    wire::smtp::server::{Known, Server},
+};
+use std::{io, sync::Arc};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::timeout,
+};
+
+/// What the daemon is to do.
+pub struct Order<S: Store, Q: Spool> {
+    /// Where local mail is kept.
+    pub store: S,
+    /// Where the rest waits.
+    pub spool: Q,
+    /// What a reload may change.
+    pub settings: Settings,
+    /// The listeners, by the names of their configuration keys.
+    pub doors: Vec<Door>,
+    /// Connections at once.
+    pub limits: Limits,
+    /// Reads the configuration anew; the error is for the log.
+    pub reload: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
+    /// Called once everything is served.
+    pub ready: Box<dyn FnOnce() + Send>,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run<S: Store + 'static, Q: Spool + 'static>(order: Order<S, Q>) -> io::Result<()> {
+    let Order { store, spool, settings, doors, limits, reload, ready } = order;
+    let relay = Relay::new(store, spool, settings, Clock::system());
+    let (end, closing) = Closing::switch();
+    let signals = tokio::spawn(heed(Arc::clone(&relay), end, reload)?);
+    let outbound = tokio::spawn(Arc::clone(&relay).outbound(closing.clone()));
+    ready();
+    tracing::info!("ready");
+    let of = Arc::clone(&relay);
+    let left = serve(doors, limits, closing, move |caller| session(Arc::clone(&of), caller)).await;
+    if left > 0 {
+        tracing::warn!(left, "connections were cut off");
+    }
+    let _ = outbound.await;
+    signals.abort();
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Serves one session on standard input and output, as if it had come through `door`.
+pub async fn run_stdio<S: Store + 'static, Q: Spool + 'static>(
+    store: S,
+    spool: Q,
+    settings: Settings,
+    door: &'static str,
+) {
+    let relay = Relay::new(store, spool, settings, Clock::system());
+    let (_end, closing) = Closing::switch();
+    session(relay, stdio(door, closing)).await;
+}
+
+/// Hears signals.
+fn heed<S: Store + 'static, Q: Spool + 'static>(
+    relay: Arc<Relay<S, Q>>,
+    end: watch::Sender<bool>,
+    reload: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
+) -> io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let reload = Arc::new(reload);
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => {
+                    let reload = Arc::clone(&reload);
+                    match super::blocking(move || reload()).await {
+                        Ok(Ok(settings)) => {
+                            relay.settings.store(Arc::new(settings));
+                            relay.due.notify_one();
+                            tracing::info!("reloaded");
+                        }
+                        Ok(Err(fault)) => tracing::error!(fault, "not reloaded; the old configuration stays"),
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+        tracing::info!("ending");
+        let _ = end.send(true);
+        // The listeners hear of it through `closing`; this future must live as long as the daemon.
+        std::future::pending::<()>().await;
+    })
+}
+
+/// One connection.
+async fn session<S: Store + 'static, Q: Spool + 'static>(relay: Arc<Relay<S, Q>>, caller: Caller) {
+    if caller.door == door::CONTROL {
+        return control::session(relay, caller).await;
+    }
+    let settings = relay.settings();
+    let told = settings.session(caller.door);
+    let role = settings.acceptor.clone().map_or(Role::None, Role::Server);
+    let known = known(&caller, &settings);
+    let (door, peer) = (caller.door, caller.peer);
+    let Caller { wire, closing, .. } = caller;
+    let mut agent = Accept::new(relay, settings, door, told.dialect, peer, closing);
+    let link = match door {
+        door::SUBMISSIONS => {
+            let handshake = timeout(Manners::SERVER.handshake, role.secure(wire)).await;
+            let Ok(Ok(stream)) = handshake else { return };
+            crate::net::converse::Agent::secured(&mut agent, &Facts::of(stream.ssl()));
+            Link::Secure(Box::new(stream))
+        }
+        _ => Link::Plain(wire),
+    };
+    let mut session = Server::new(Arc::new(told), known);
+    // The agent was told of any trouble.
+    let _ = converse(&mut session, &mut agent, link, &role, &Manners::SERVER).await;
+}
+
+/// What is known of a connection before it speaks.
+fn known(caller: &Caller, settings: &Settings) -> Known {
+    let login = match (caller.door, caller.peer) {
+        (door::LOCAL, Peer::Unix { uid, .. }) => Some(local::identity(uid, &settings.hostname)),
+        (door::LOCAL, _) => Some(local::identity(rustix::process::getuid().as_raw(), &settings.hostname)),
+        _ => None,
+    };
+    let plain = |address: std::net::SocketAddr| Network::any(&settings.allow_plaintext, address.ip());
+    let plaintext_login = match caller.peer {
+        Peer::Tcp(address) => plain(address),
+        Peer::Unix { .. } | Peer::Stdio => false,
+    };
+    Known { login, plaintext_login }
+}

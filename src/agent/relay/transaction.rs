@@ -1,0 +1,97 @@
+//! A transaction: who sends, and where each accepted recipient leads.
+
+use crate::{
+    agent::route::{Fate, expand::Leaf, may::Origin},
+    mail::{
+        address::Mailbox,
+        envelope::{Body, Envelope, Recipient},
+        verdict::Verdict,
+    },
+    wire::smtp::server::Peer,
+};
+use std::sync::Arc;
+
+/// More ends than this of all recipients together are not taken in one transaction.
+pub(super) const ENDS_MAX: usize = 5000;
+/// With more ends than this a message goes through the spool.
+pub(super) const DIRECT_MAX: usize = 8;
+
+/// An open transaction.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    /// Who may do what here.
+    pub(super) origin: Origin,
+    /// The client.
+    pub(super) peer: Arc<Peer>,
+    /// The reverse-path.
+    pub(super) sender: Option<Mailbox>,
+    /// The declared size.
+    pub(super) size: Option<u64>,
+    /// The declared body type.
+    pub(super) body: Body,
+    /// The accepted recipients as the client gave them, each with the numbers of its ends.
+    pub(super) recipients: Vec<(Mailbox, Vec<usize>)>,
+    /// Where they lead, each end once.
+    pub(super) ends: Vec<Leaf>,
+}
+
+impl Transaction {
+    /// Adds an accepted recipient; an end that another led to already is not made twice. False when there are too
+    /// many ends.
+    pub(super) fn add(&mut self, recipient: Mailbox, leaves: Vec<Leaf>) -> bool {
+        if self.ends.len().saturating_add(leaves.len()) > ENDS_MAX {
+            return false;
+        }
+        let mut numbers = Vec::with_capacity(leaves.len());
+        for leaf in leaves {
+            let known = self.ends.iter().position(|end| end.same_end(&leaf));
+            numbers.push(known.unwrap_or(self.ends.len()));
+            if known.is_none() {
+                self.ends.push(leaf);
+            }
+        }
+        self.recipients.push((recipient, numbers));
+        true
+    }
+
+    /// True when the message can be committed to mailboxes at once, without the spool.
+    pub(super) fn is_direct(&self) -> bool {
+        (1..=DIRECT_MAX).contains(&self.ends.len())
+            && self.ends.iter().all(|end| matches!(end.fate, Fate::Local { .. }))
+    }
+
+    /// The recipient, where there is only one and so nobody else's is told to it.
+    pub(super) fn only_recipient(&self) -> Option<&Mailbox> {
+        match self.recipients.as_slice() {
+            [(recipient, _)] => Some(recipient),
+            _ => None,
+        }
+    }
+
+    /// The envelope of the ends with these numbers, for the spool.
+    pub(super) fn envelope(&self, numbers: impl Iterator<Item = usize>) -> Envelope {
+        let ends = numbers.filter_map(|number| self.ends.get(number));
+        Envelope {
+            sender: self.sender.clone(),
+            recipients: ends
+                .map(|end| Recipient { mailbox: end.mailbox.clone(), original: end.original.clone() })
+                .collect(),
+            body: self.body,
+            login: self.peer.login.clone(),
+        }
+    }
+
+    /// The verdict on each recipient, from one on each end: the worst of its ends'.
+    pub(super) fn verdicts(&self, of_ends: &[Verdict]) -> Vec<Verdict> {
+        let worst = |numbers: &Vec<usize>| {
+            numbers.iter().filter_map(|&number| of_ends.get(number)).fold(Verdict::Done, |so_far, next| {
+                match (&so_far, next) {
+                    // Later beats Never: the other ends may still be reached.
+                    (Verdict::Later(_), _) | (_, Verdict::Done) => so_far,
+                    _ => next.clone(),
+                }
+            })
+        };
+        self.recipients.iter().map(|(_, numbers)| worst(numbers)).collect()
+    }
+}
