@@ -190,3 +190,6 @@ fn body(value: &str) -> Option<Body> {
 fn submitter(value: &str) -> Option<()> {
     (value == "<>" || xtext(value).is_some()).then_some(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,7 +152,9 @@ mod tests {
 
     #[test]
     fn only_cr_lf_dot_cr_lf_ends_the_text() {
-        let cases: [(&[u8], Option<&[u8]>, bool); 20] = [
+        /// Input, the text unless it is refused, whether it ends.
+        type Case<'a> = (&'a [u8], Option<&'a [u8]>, bool);
+        let cases: [Case<'_>; 20] = [
             (b".\r\n", Some(b""), true),
             (b"a\r\n.\r\n", Some(b"a\r\n"), true),
             (b"..\r\n.\r\n", Some(b".\r\n"), true),

@@ -138,6 +138,8 @@ impl From<&Verdict> for Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use smtp_proto::response::parser::ResponseReceiver;
 
     fn printed(reply: &Reply) -> String {
         let mut out = Vec::new();
@@ -183,5 +185,34 @@ mod tests {
         assert!(matches!(Reply::plain(354, "Go").verdict(), Verdict::Later(_)));
         assert!(Reply::fixed(250, 0, 0, "Ok").verdict().is_done());
         assert!(matches!(Reply::fixed(550, 1, 1, "No").verdict(), Verdict::Never(why) if why.subject == 1));
+    }
+
+    proptest! {
+        /// What is printed reads back the same, by our reader and by another.
+        #[test]
+        fn what_is_printed_is_a_reply(
+            code in 200_u16..560,
+            status in proptest::option::of((0_u16..1000, 0_u16..1000)),
+            text in "[ -~]{0,40}(\n[ -~]{0,40}){0,3}",
+        ) {
+            // 3xx carries no enhanced code (RFC 2034 section 3).
+            prop_assume!(code / 10 % 10 <= 5 && code / 100 != 3);
+            // A text may look like an enhanced code of its own.
+            let text = format!("x{}", text.replace('\n', "\nx"));
+            let reply = match status {
+                Some((subject, detail)) => Reply::new(code, subject, detail, text.clone()),
+                None => Reply { code, status: None, text: text.clone().into() },
+            };
+            let mut out = Vec::new();
+            reply.print(&mut out);
+            let (used, read) = ReplyReader::default().take(&out);
+            let (_, Some(Ok(read))) = (used, read) else { panic!("not read") };
+            prop_assert_eq!(used, out.len());
+            prop_assert_eq!(read.code, code);
+            prop_assert_eq!(&read.text, &text);
+            prop_assert_eq!(read.status, reply.status);
+            let judged = ResponseReceiver::default().parse(&mut out.iter()).expect("the judge reads it");
+            prop_assert_eq!(judged.code(), code);
+        }
     }
 }

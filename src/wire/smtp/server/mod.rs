@@ -21,14 +21,18 @@ use std::sync::Arc;
 
 mod auth;
 mod body;
+mod fuzz;
 mod hello;
 mod mail;
 mod settings;
 mod small;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
+pub use fuzz::fuzz;
 pub use settings::{Budget, Limits, Logins, Settings, Tls};
 use state::{Next, State};
 
