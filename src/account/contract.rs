@@ -144,3 +144,102 @@ mod memory {
         assert_eq!(Memory::new(&["192.0.2.1"]).resolve(&literal).unwrap(), Resolved::Foreign);
     }
 }
+
+/// Whatever stands in the files, reading them ends, and with an answer.
+mod hostile {
+    use crate::account::{
+        aliases::Aliases,
+        edit,
+        location::Location,
+        passwd::{Accounts, Setting, name},
+        password::Password,
+    };
+    use proptest::prelude::*;
+
+    fn setting() -> Setting {
+        let location = Location::parse("/m/{domain}/{user}").unwrap();
+        Setting { domains: vec!["example.org".into()], location, quota: None }
+    }
+
+    /// Text with much of what means something in these files.
+    fn text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("ann"),
+            Just("@example.org"),
+            Just(":"),
+            Just(","),
+            Just("\n"),
+            Just(" "),
+            Just("\t"),
+            Just("\""),
+            Just("\\"),
+            Just("#"),
+            Just("|"),
+            Just(":include:"),
+            Just("{PLAIN}"),
+            Just("{SCRAM-SHA-256}4096,"),
+            Just("$6$"),
+            Just("$argon2id$v=19$m=64,t=2,p=1$"),
+            Just("$2y$05$"),
+            Just("userdb_mail=maildir:"),
+            Just("~/"),
+            Just("%n"),
+            Just(".."),
+            Just("/"),
+            Just("userdb_quota_rule=*:bytes="),
+            Just("9"),
+            Just("é"),
+            Just("\0"),
+            Just("send_as="),
+            Just("["),
+            Just("]"),
+            Just("="),
+            Just("\r"),
+            Just("+"),
+        ];
+        let pieces = proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat());
+        prop_oneof![pieces, any::<String>()]
+    }
+
+    proptest! {
+        #[test]
+        fn accounts_are_read_or_refused(text in text()) {
+            if let Ok((accounts, _)) = Accounts::parse(&text, &setting()) {
+                for (known, entry) in accounts.in_order() {
+                    let again = name(known);
+                    prop_assert_eq!(again.as_deref(), Ok(known), "a name is read back as itself");
+                    if let Ok(account) = &entry.account {
+                        prop_assert!(account.location.starts_with('/'));
+                        prop_assert!(!account.location.split('/').any(|part| part == ".."), "{}", account.location);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn aliases_are_read_or_refused(text in text()) {
+            if let Ok(aliases) = Aliases::parse(&text) {
+                let _ = aliases.of("ann", "example.org");
+            }
+        }
+
+        #[test]
+        fn passwords_are_read_or_refused(field in text()) {
+            let _ = Password::parse(&field);
+        }
+
+        #[test]
+        fn an_edit_changes_one_line(text in text()) {
+            if let Ok(changed) = edit::set_password(&text, "ann", "{NEW}") {
+                let differ = text.split('\n').zip(changed.split('\n')).filter(|(a, b)| a != b).count();
+                prop_assert!(differ <= 1 && text.split('\n').count() == changed.split('\n').count());
+            }
+            let line = edit::Line { name: "new".into(), password: "!".into(), ..edit::Line::default() };
+            if let Ok(added) = edit::add(&text, &line) {
+                prop_assert!(added.starts_with(&text));
+                let removed = edit::remove(&added, "new").unwrap();
+                prop_assert_eq!(removed.trim_end_matches('\n'), text.trim_end_matches('\n'));
+            }
+        }
+    }
+}

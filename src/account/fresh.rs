@@ -65,7 +65,12 @@ impl<T> Fresh<T> {
         largest: u64,
         read: impl Fn(&str) -> Read<T> + Send + Sync + 'static,
     ) -> Result<Fresh<T>, String> {
-        let (stamp, text) = text(path, largest).map_err(|fault| format!("{}: {fault}", path.display()))?;
+        let (stamp, text) = text(path, largest).map_err(|fault| match fault.kind() {
+            io::ErrorKind::NotFound => {
+                format!("{}: there is no such file; make it (it may be empty)", path.display())
+            }
+            _ => format!("{}: {fault}", path.display()),
+        })?;
         let (value, doubts) = read(&text).map_err(|fault| told(path, &fault))?;
         doubts.iter().for_each(|doubt| tracing::warn!("{}", told(path, doubt)));
         Ok(Fresh {
@@ -202,7 +207,7 @@ mod tests {
     fn the_first_reading_says_file_and_line() {
         let folder = Folder::new("first");
         let path = folder.0.join("f");
-        assert!(Fresh::open(&path, 5, number).err().unwrap().contains("f: No such file"));
+        assert!(Fresh::open(&path, 5, number).err().unwrap().contains("f: there is no such file"));
         fs::write(&path, "x").unwrap();
         assert!(Fresh::open(&path, 5, number).err().unwrap().contains("f:1: no number"));
         fs::write(&path, b"a\nb\xff").unwrap();

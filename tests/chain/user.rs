@@ -150,6 +150,10 @@ fn the_configuration_can_be_checked() {
     let mut house = House::new();
     let output = user(&house, &["--check-config"], "");
     assert_eq!((code(&output), said(&output)), (0, format!("{}: no faults\n", house.config().display())));
+    house.write("aliases", "root: alice\nlist: :include:/x\n");
+    let output = user(&house, &["--check-config"], "");
+    assert_eq!(code(&output), 78);
+    assert!(said(&output).contains("aliases:2: lists from files (`:include:`)"), "{}", said(&output));
     house.set("relayd.stmp", "[]");
     let output = user(&house, &["list"], "");
     assert_eq!(code(&output), 78);

@@ -7,6 +7,7 @@ use super::{
 use crate::cli::{
     exit::{Exit, Failure},
     flags::Configuration,
+    open,
 };
 use std::{
     fs::File,
@@ -37,7 +38,11 @@ pub fn load(flags: &Configuration, reader: Reader) -> Result<Config, Failure> {
 /// What `--check-config` does: names each file that was read, or says what is wrong.
 pub fn check(flags: &Configuration, reader: Reader) -> Result<String, Failure> {
     let must = flags.config.is_some() || reader == Reader::Daemon;
-    let (_, read) = load_files(&files(flags, reader), must)?;
+    let (config, read) = load_files(&files(flags, reader), must)?;
+    if reader == Reader::Daemon {
+        // The files of accounts and aliases are part of what a daemon starts with.
+        open::directory(&config)?;
+    }
     Ok(match read.is_empty() {
         true => "no configuration file, and none is needed\n".into(),
         false => read.iter().map(|name| format!("{}: no faults\n", name.display())).collect(),

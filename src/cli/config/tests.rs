@@ -166,3 +166,69 @@ fn a_deep_or_huge_file_ends_in_a_fault() {
     assert!(read(&format!("a = {}", "[".repeat(100_000))).is_err());
     assert!(read(&format!("{} = 1", vec!["a"; 100_000].join("."))).is_err());
 }
+
+mod hostile {
+    use super::read;
+    use crate::cli::{config::value, server::Server};
+    use proptest::prelude::*;
+
+    /// Text with much of what means something in a configuration.
+    fn text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("hostname"),
+            Just("[relayd]\n"),
+            Just("[send.x]\n"),
+            Just("[accounts]\n"),
+            Just("smtp"),
+            Just("maildir"),
+            Just("size_limit"),
+            Just("retry"),
+            Just("server"),
+            Just(" = "),
+            Just("\n"),
+            Just("["),
+            Just("]"),
+            Just("{"),
+            Just("}"),
+            Just("\""),
+            Just("'"),
+            Just(","),
+            Just("."),
+            Just("#"),
+            Just("\\"),
+            Just("99999999999999999999"),
+            Just("-1"),
+            Just("1e9"),
+            Just("true"),
+            Just("1979-05-27"),
+            Just("5d"),
+            Just("[::]:25"),
+            Just("unix:"),
+            Just("smtps://u@h"),
+            Just("{user}"),
+            Just("é"),
+            Just("\0"),
+            Just("[["),
+        ];
+        let pieces = proptest::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat());
+        prop_oneof![pieces, any::<String>()]
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_configuration_or_a_list_of_faults(text in text()) {
+            if let Err(faults) = read(&text) {
+                prop_assert!(faults.lines().count() <= 21 && !faults.is_empty());
+                prop_assert!(!faults.contains('\0') && !faults.contains('\u{1b}'), "{}", faults);
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_value_or_none(text in text()) {
+            let _ = (value::size(&text), value::duration(&text), value::place(&text), text.parse::<Server>());
+            if let Ok(words) = value::command(&text) {
+                prop_assert!(!words[0].is_empty());
+            }
+        }
+    }
+}
