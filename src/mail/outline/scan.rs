@@ -186,7 +186,7 @@ impl Scanner {
             self.end_header(self.here);
         }
         self.before = self.here;
-        self.close_down_to(0, self.here);
+        self.close_down_to(0);
         Outline { parts: self.parts, end: self.here, cut: self.cut }
     }
 
@@ -330,7 +330,7 @@ impl Scanner {
             // A part that ends within its header.
             self.end_header_short();
         }
-        self.close_down_to(place.saturating_add(1), self.line);
+        self.close_down_to(place.saturating_add(1));
         self.state = State::Between;
         let Some(container) = self.open.get_mut(place) else { return true };
         let parent = container.part;
@@ -359,18 +359,28 @@ impl Scanner {
             part.header.end = self.line;
             part.body = Span { start: self.line, end: self.line };
         }
+        self.state = State::Leaf;
     }
 
-    /// Closes the containers from `place` in `open` on, and the leaf that is open, at a delimiter or the end, which stands
-    /// at `end`. A body ends before the line end in front of it.
-    fn close_down_to(&mut self, place: usize, end: Place) {
-        let before = self.before;
-        let close = |part: &mut Part| {
-            part.body.end = if before > part.body.start { before } else { part.body.start.min(end) }
+    /// Closes the containers from `place` in `open` on, and the leaf that is open, at a delimiter or the end. The line
+    /// end in front of a delimiter belongs to it (RFC 2046 section 5.1.1): not to a body, and where that is empty not to the
+    /// header above it.
+    fn close_down_to(&mut self, place: usize) {
+        let leaf = (self.state == State::Leaf).then(|| self.parts.len().saturating_sub(1));
+        let outermost = self.open.get(place).map(|container| container.part).or(leaf);
+        let Some(start) = outermost.and_then(|at| self.parts.get(at)).map(|part| part.header.start) else {
+            return;
         };
-        if self.state == State::Leaf
-            && let Some(part) = self.parts.last_mut()
-        {
+        // A delimiter right behind another parts nothing.
+        let end = self.before.max(start);
+        let close = |part: &mut Part| {
+            if part.body.start > end {
+                part.header = Span { start: part.header.start.min(end), end };
+                part.body.start = end;
+            }
+            part.body.end = end;
+        };
+        if let Some(part) = leaf.and_then(|at| self.parts.get_mut(at)) {
             close(part);
         }
         while self.open.len() > place {

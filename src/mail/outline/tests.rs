@@ -250,6 +250,20 @@ fn in_chunks(octets: &[u8], step: usize) -> (Outline, u64) {
     (scanner.finish(), work)
 }
 
+#[test]
+fn a_line_end_before_a_delimiter_belongs_to_no_part() {
+    for message in [
+        "Content-Type: multipart/digest; boundary=b\nFrom x\n\n\n--b\n\n\n--b\n",
+        "Content-Type: multipart/digest; boundary=b\n\n--b\n\n--b\n",
+        "Content-Type: multipart/digest; boundary=b\n\n--b\n--b\n--b--\n",
+        "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=b\n\n--b\nA: 1\n--a\n",
+        "Content-Type: multipart/digest; boundary=b\n\n--b\n\nContent-Type: multipart/mixed; boundary=c\n\n--b--\n",
+    ] {
+        check(message.as_bytes());
+        check(message.replace('\n', "\r\n").as_bytes());
+    }
+}
+
 /// What holds for every outline.
 fn check(octets: &[u8]) {
     let outline = Outline::of(octets);
