@@ -9,15 +9,14 @@ use crate::{
         verdict::Why,
     },
     store::{Home, Kept, LineEnds, Place},
-    sys::{
-        disk::{Dir, NewFile},
-        random,
-    },
+    sys::{disk::Dir, random},
 };
 use std::{
-    io::{self, Write},
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
     path::PathBuf,
     sync::Arc,
+    time::SystemTime,
 };
 
 /// Below this the final sync is as quick as its start.
@@ -53,12 +52,64 @@ impl MaildirDraft {
         Ok(MaildirDraft { store: Arc::clone(store), root, stored, sizes: None })
     }
 
-    fn finish(&mut self) -> io::Result<(u64, u64)> {
+    /// Ends the writing.
+    fn end(&mut self) -> io::Result<(u64, u64)> {
         if self.sizes.is_none() {
             self.sizes = Some(self.stored.finish()?);
         }
         self.sizes.ok_or_else(|| io::Error::other("not finished"))
     }
+
+    /// Makes the octets durable, with the date of the message.
+    pub(super) fn finish(&mut self, date: Option<SystemTime>) -> io::Result<()> {
+        self.end()?;
+        if let Some(date) = date {
+            self.stored.file().set_modified(date)?;
+        }
+        self.stored.file().sync()
+    }
+
+    /// Puts one copy durably into its folder. After [`MaildirDraft::finish`]; the `last` place takes the file away.
+    pub(super) fn place(&mut self, place: &Place, key: &DeliveryKey, last: bool) -> io::Result<Placed> {
+        let (size, wire_size) = self.end()?;
+        let base = name::base(key, &self.store.host, size, wire_size);
+        let (part, name) = if place.flags.is_empty() {
+            ("new", base.clone())
+        } else {
+            let letters = keywords::letters_for(&self.root, &place.folder, &base, &place.flags)?;
+            ("cur", name::with_letters(&base, &letters))
+        };
+        let dir = folders::open_for_delivery(&self.root, &place.folder, part)?;
+        let standing = if key.again { stands_in(&self.root, &place.folder, key)? } else { None };
+        let file = self.stored.file();
+        let placed = match standing {
+            Some(base) => Placed { base, already: true },
+            None => {
+                let put = if last { file.place(&dir, &name) } else { file.link(&dir, &name) };
+                let already = match put {
+                    Ok(()) => false,
+                    Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => true,
+                    Err(fault) if fault.kind() == io::ErrorKind::CrossesDevices => {
+                        let folder = folders::open(&self.root, &place.folder)?;
+                        copy_file(file.file()?.try_clone()?, &folder, &dir, &name)?
+                    }
+                    Err(fault) => return Err(fault),
+                };
+                Placed { base, already }
+            }
+        };
+        // Also where it stood already: that it was seen does not mean that it was synced.
+        dir.sync()?;
+        Ok(placed)
+    }
+}
+
+/// A copy that stands in its folder.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) base: String,
+    /// It stood there before.
+    pub(super) already: bool,
 }
 
 impl Write for MaildirDraft {
@@ -84,7 +135,7 @@ impl Draft for MaildirDraft {
     type Receipt = MaildirReceipt;
 
     fn seal(&mut self) -> io::Result<()> {
-        let (size, _) = self.finish()?;
+        let (size, _) = self.end()?;
         if size > WORTH_STARTING { self.stored.file().start() } else { Ok(()) }
     }
 
@@ -115,21 +166,11 @@ impl Drop for MaildirReceipt {
 }
 
 fn place_all(mut draft: MaildirDraft, places: Vec<Place>, key: &DeliveryKey) -> Vec<Result<Kept, Why>> {
-    let written = draft.finish().and_then(|sizes| {
-        if let Some(date) = places.iter().find_map(|place| place.date) {
-            draft.stored.file().set_modified(date)?;
-        }
-        draft.stored.file().sync()?;
-        Ok(sizes)
-    });
-    let (size, wire_size) = match written {
-        Ok(sizes) => sizes,
-        Err(fault) => {
-            let why = Why::local("the message could not be stored", &fault);
-            return places.iter().map(|_| Err(why.clone())).collect();
-        }
-    };
-    let base = name::base(key, &draft.store.host, size, wire_size);
+    let date = places.iter().find_map(|place| place.date);
+    if let Err(fault) = draft.finish(date) {
+        let why = Why::local("the message could not be stored", &fault);
+        return places.iter().map(|_| Err(why.clone())).collect();
+    }
     let mut outcomes: Vec<Result<Kept, Why>> = Vec::with_capacity(places.len());
     for (at, place) in places.iter().enumerate() {
         // A folder named twice gets one copy: the key is the same.
@@ -138,7 +179,8 @@ fn place_all(mut draft: MaildirDraft, places: Vec<Place>, key: &DeliveryKey) -> 
             Some(Ok(kept)) => Ok(Kept { already: true, ..kept.clone() }),
             _ => {
                 let last = at.saturating_add(1) == places.len();
-                put(&draft.root, draft.stored.file(), place, &base, key, last).map_err(|fault| {
+                let placed = draft.place(place, key, last);
+                placed.map(|placed| Kept { id: key.id.clone(), already: placed.already }).map_err(|fault| {
                     Why::local(
                         &format!("the message could not be put into the folder {}", place.folder),
                         &fault,
@@ -151,42 +193,9 @@ fn place_all(mut draft: MaildirDraft, places: Vec<Place>, key: &DeliveryKey) -> 
     outcomes
 }
 
-/// Puts one copy durably into its folder.
-fn put(
-    root: &Dir,
-    file: &mut NewFile,
-    place: &Place,
-    base: &str,
-    key: &DeliveryKey,
-    last: bool,
-) -> io::Result<Kept> {
-    let (part, name) = if place.flags.is_empty() {
-        ("new", base.to_owned())
-    } else {
-        let letters = keywords::letters_for(root, &place.folder, base, &place.flags)?;
-        ("cur", name::with_letters(base, &letters))
-    };
-    let dir = folders::open_for_delivery(root, &place.folder, part)?;
-    let mut already = key.again && stands_in(root, &place.folder, key, &dir)?;
-    if !already {
-        let put = if last { file.place(&dir, &name) } else { file.link(&dir, &name) };
-        already = match put {
-            Ok(()) => false,
-            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => true,
-            Err(fault) if fault.kind() == io::ErrorKind::CrossesDevices => {
-                copy(file, root, place, &dir, &name)?
-            }
-            Err(fault) => return Err(fault),
-        };
-    }
-    // Also where it stood already: that it was seen does not mean that it was synced.
-    dir.sync()?;
-    Ok(Kept { id: key.id.clone(), already })
-}
-
-/// True when a copy of `key` stands in the folder, by whatever host it was made and wherever it was moved within.
-/// Its directory is synced as well.
-fn stands_in(root: &Dir, folder: &FolderName, key: &DeliveryKey, target: &Dir) -> io::Result<bool> {
+/// The base of a copy of `key` that stands in the folder, by whatever host it was made and wherever it was moved within.
+/// Its directory is synced.
+fn stands_in(root: &Dir, folder: &FolderName, key: &DeliveryKey) -> io::Result<Option<String>> {
     let stem = name::stem(key);
     let folder = folders::open(root, folder)?;
     for part in ["new", "cur"] {
@@ -195,33 +204,29 @@ fn stands_in(root: &Dir, folder: &FolderName, key: &DeliveryKey, target: &Dir) -
             opened => opened?,
         };
         for name in dir.names()? {
-            if name?.to_string_lossy().starts_with(&stem) {
-                if dir.path() != target.path() {
-                    dir.sync()?;
-                }
-                return Ok(true);
+            let name = name?;
+            if let Some(name) = name.to_str().filter(|name| name.starts_with(&stem)) {
+                dir.sync()?;
+                return Ok(Some(name::parted(name).0.to_owned()));
             }
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
-/// A folder on another file system gets a file of its own; true when the name was taken.
-fn copy(file: &mut NewFile, root: &Dir, place: &Place, dir: &Dir, name: &str) -> io::Result<bool> {
-    let folder = folders::open(root, &place.folder)?;
+/// Makes a file of its own in a folder on another file system, with the date of `source`; true when the name was taken.
+/// The directory is the caller's to sync.
+pub(super) fn copy_file(mut source: File, folder: &Dir, dir: &Dir, name: &str) -> io::Result<bool> {
     let mut copy = folder.create(format!("tmp/{name}"))?;
-    let mut source = file.file()?;
-    io::Seek::seek(&mut source, io::SeekFrom::Start(0))?;
+    source.seek(SeekFrom::Start(0))?;
     // Not io::copy's own ways between files: every octet has to pass the buffer that counts and can fail.
     let mut chunk = vec![0; 32 * 1024];
     loop {
-        let got = io::Read::read(&mut source, &mut chunk)?;
+        let got = source.read(&mut chunk)?;
         let Some(octets) = chunk.get(..got).filter(|octets| !octets.is_empty()) else { break };
         copy.write_all(octets)?;
     }
-    if let Some(date) = place.date {
-        copy.set_modified(date)?;
-    }
+    copy.set_modified(source.metadata()?.modified()?)?;
     copy.sync()?;
     match copy.place(dir, name) {
         Ok(()) => Ok(false),

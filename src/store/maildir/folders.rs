@@ -4,7 +4,7 @@
 use super::{name, subscriptions};
 use crate::{
     mail::folder::FolderName,
-    store::{Home, Listed},
+    store::{Fault, Home, Listed},
     sys::disk::{Dir, Disk},
 };
 use std::{collections::BTreeMap, io};
@@ -128,4 +128,96 @@ pub(super) fn usage(disk: &Disk, home: &Home) -> io::Result<u64> {
         }
     }
     Ok(sum)
+}
+
+/// Where a directory is put that is being deleted: Dovecot's place for it, so that either program clears up what the
+/// other left.
+const TRASH: &str = "..DOVECOT-TRASHED";
+
+/// Makes a folder.
+pub(super) fn create(root: &Dir, folder: &FolderName) -> Result<(), Fault> {
+    if folder.is_inbox() || !make(root, folder)? {
+        return Err(Fault::Exists);
+    }
+    Ok(())
+}
+
+/// Removes a folder with its messages: at once for everybody, then file by file.
+pub(super) fn delete(root: &Dir, folder: &FolderName) -> Result<(), Fault> {
+    if folder.is_inbox() {
+        return Err(Fault::Cannot("INBOX can't be deleted"));
+    }
+    for _ in 0..2 {
+        match root.rename(folder.directory(), root, TRASH) {
+            Ok(()) => {
+                root.sync()?;
+                clear_trash(root)?;
+                return Ok(());
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Err(Fault::NoFolder),
+            // What an earlier deletion left.
+            Err(fault)
+                if matches!(
+                    fault.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+                ) =>
+            {
+                clear_trash(root)?;
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    Err(Fault::Local(io::Error::other(format!("{TRASH} can't be cleared"))))
+}
+
+fn clear_trash(root: &Dir) -> io::Result<()> {
+    let trash = match root.open(TRASH) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    for name in trash.names()? {
+        let name = name?;
+        if trash.stat(&name)?.is_some_and(|stat| stat.is_dir) {
+            let dir = trash.open(&name)?;
+            // A Maildir's directories hold files only; what else is there stays, and the trash with it.
+            for file in dir.names()? {
+                dir.remove(file?)?;
+            }
+            trash.remove_dir(&name)?;
+        } else {
+            trash.remove(&name)?;
+        }
+    }
+    root.remove_dir(TRASH).map(drop)
+}
+
+/// Renames a folder and all in it. Whoever is told of a fault finds some renamed and some not, and can go on.
+pub(super) fn rename(root: &Dir, from: &FolderName, to: &FolderName) -> Result<Vec<FolderName>, Fault> {
+    if to.is_inbox() {
+        return Err(Fault::Exists);
+    }
+    if to.is_within(from) {
+        return Err(Fault::Cannot("a folder can't be moved into itself"));
+    }
+    let all = list(root)?;
+    let moving = all.iter().filter(|name| *name == from || name.is_within(from));
+    let levels = from.levels().len();
+    let mut pairs = Vec::new();
+    for name in moving {
+        let below = name.levels().get(levels..).unwrap_or_default();
+        let levels = to.levels().iter().chain(below).cloned().collect();
+        let target = FolderName::new(levels).map_err(|_| Fault::Cannot("the new name is too long"))?;
+        if all.contains(&target) {
+            return Err(Fault::Exists);
+        }
+        pairs.push((name.clone(), target));
+    }
+    if pairs.is_empty() {
+        return Err(Fault::NoFolder);
+    }
+    for (name, target) in &pairs {
+        root.rename_new(name.directory(), root, target.directory())?;
+    }
+    root.sync()?;
+    Ok(pairs.into_iter().flat_map(|(name, target)| [name, target]).collect())
 }

@@ -8,7 +8,10 @@ use crate::{
         flags::{Flags, is_keyword},
         folder::FolderName,
     },
-    sys::{disk::Dir, lock::Dotlock},
+    sys::{
+        disk::{Dir, Stat},
+        lock::Dotlock,
+    },
 };
 use std::{collections::BTreeMap, io};
 
@@ -78,6 +81,11 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// What tells whether either file changed.
+    pub(super) fn stats(folder: &Dir) -> io::Result<[Option<Stat>; 2]> {
+        Ok([folder.stat(LETTERS)?, folder.stat(OVERFLOW)?])
+    }
+
     pub(super) fn read(folder: &Dir) -> io::Result<Known> {
         let letters = Keywords::parse(&folder.read(LETTERS, CAP)?.unwrap_or_default());
         let overflow = parse_overflow(&folder.read(OVERFLOW, OVERFLOW_CAP)?.unwrap_or_default());

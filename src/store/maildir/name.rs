@@ -2,7 +2,7 @@
 //! (ARCHITECTURE.md, section 10). Those of other programs are read as they are: all that counts of them is what
 //! stands before `:2,`, the letters behind it, and `,S=` `,W=` where they are.
 
-use crate::mail::id::DeliveryKey;
+use crate::mail::id::{DeliveryKey, QueueId};
 
 /// What parts the base name from the flags.
 const INFO: &str = ":2,";
@@ -60,6 +60,24 @@ pub(super) fn is_message(name: &str) -> bool {
     !name.starts_with('.') && !name.is_empty() && !name.contains(['\n', '\r'])
 }
 
+/// Names the content of a message: for names of ours what the commit made (queue id and copy), else a hash of the
+/// base without sizes (FNV-1a of 128 bits: the same on every machine), so that it survives a move or copy.
+pub(super) fn email_id(base: &str) -> String {
+    let unique = base.split_once(",S=").map_or(base, |(unique, _)| unique);
+    if let Some(id) = unique.split('.').nth(1) {
+        let (own, copy) = id.split_once('-').unwrap_or((id, ""));
+        let is_copy =
+            copy.is_empty() || (copy.len() == 8 && copy.bytes().all(|octet| octet.is_ascii_hexdigit()));
+        if QueueId::parse(own).is_some() && is_copy {
+            return id.to_owned();
+        }
+    }
+    let hash = unique.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, octet| {
+        (hash ^ u128::from(octet)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    });
+    format!("{hash:032x}")
+}
+
 /// The file's octets by `,S=`; `None` where the name does not say.
 pub fn size(base: &str) -> Option<u64> {
     field(base, ",S=")
@@ -93,6 +111,18 @@ mod tests {
         assert!(!base(&copy, "h", 1, 1).starts_with(&stem(&key)));
         assert_eq!(with_letters("b", "FS"), "b:2,FS");
         assert!(base(&copy, &host(&"h".repeat(300)), u64::MAX, u64::MAX).len() < 200);
+    }
+
+    #[test]
+    fn an_email_id_outlives_the_name_and_holds_only_what_it_may() {
+        let key = DeliveryKey { id: QueueId::new(1_795_000_000_123_456, 9), copy: 0xab, again: false };
+        assert_eq!(email_id(&base(&key, "h", 1, 2)), format!("{}-000000ab", key.id));
+        // FNV-1a's published value of "foobar", 128 bits.
+        assert_eq!(email_id("foobar,S=1"), "343e1662793c64bf6f0d3597ba446f18");
+        for odd in ["1.\u{e9} /(", "1.M1P2.h,S=1", ""] {
+            let id = email_id(odd);
+            assert!(id.bytes().all(|octet| octet.is_ascii_alphanumeric()), "{id}");
+        }
     }
 
     #[test]

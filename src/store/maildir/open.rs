@@ -1,0 +1,201 @@
+//! What a reader asks of a folder: snapshot, status, rows, sizes, changes, octets, searches.
+
+use super::{
+    Inner,
+    account::{Opened, held},
+    read::{self, Measured, Octets},
+};
+use crate::{
+    mail::{
+        folder::FolderName,
+        header::{Gather, Progress},
+        query::{Key, ModSeq, Uid, UidSet},
+    },
+    store::{Changes, Fault, Home, Measure, Row, Snapshot, Status, search},
+};
+use std::{
+    io::{self, Read},
+    ops::Range,
+};
+
+/// How often a message that is renamed just when it is looked at is looked for again.
+const TRIES: usize = 4;
+
+impl Inner {
+    pub(super) fn snapshot(&self, home: &Home, folder: &FolderName, take: bool) -> Result<Snapshot, Fault> {
+        let opened = Opened::open(self, home, folder)?;
+        let mut view = opened.fresh(self)?;
+        let snapshot = view.snapshot(opened.account.modseq());
+        if take {
+            view.take_recent()?;
+        }
+        Ok(snapshot)
+    }
+
+    pub(super) fn status(&self, home: &Home, folder: &FolderName) -> Result<Status, Fault> {
+        let opened = Opened::open(self, home, folder)?;
+        let view = opened.fresh(self)?;
+        Ok(view.status(opened.account.modseq()))
+    }
+
+    pub(super) fn rows(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uids: &UidSet,
+        most: usize,
+    ) -> Result<Vec<Row>, Fault> {
+        let opened = Opened::open(self, home, folder)?;
+        let view = opened.fresh(self)?;
+        let rows = view.among(uids).filter_map(|(uid, message)| view.row(uid, message));
+        Ok(rows.take(most).collect())
+    }
+
+    pub(super) fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq) -> Result<Changes, Fault> {
+        let opened = Opened::open(self, home, folder)?;
+        let view = opened.fresh(self)?;
+        Ok(view.changes(since, opened.account.modseq()))
+    }
+
+    pub(super) fn measures(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uids: &UidSet,
+        most: usize,
+    ) -> Result<Vec<Measure>, Fault> {
+        let opened = Opened::open(self, home, folder)?;
+        let there: Vec<Uid> = opened.fresh(self)?.among(uids).map(|(uid, _)| uid).take(most).collect();
+        let mut measures = Vec::with_capacity(there.len());
+        for uid in there {
+            if let Some(measured) = self.measured(&opened, uid)? {
+                measures.push(Measure { uid, octets: measured.wire, date: measured.date });
+            }
+        }
+        Ok(measures)
+    }
+
+    pub(super) fn octets(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uid: Uid,
+        range: Range<u64>,
+    ) -> Result<Octets, Fault> {
+        let opened = Opened::open(self, home, folder)?;
+        if !opened.fresh(self)?.messages.contains_key(&uid) {
+            return Err(Fault::NoMessage);
+        }
+        let measured = self.measured(&opened, uid)?.ok_or(Fault::NoMessage)?;
+        let file = self.with_file(&opened, uid, |part, file| part.open_file(file).map(Some))?;
+        let file = file.ok_or(Fault::NoMessage)?;
+        Ok(Octets::new(file, range, measured.size == measured.wire)?)
+    }
+
+    pub(super) fn search(&self, home: &Home, folder: &FolderName, key: &Key) -> Result<UidSet, Fault> {
+        search::check(key)?;
+        let opened = Opened::open(self, home, folder)?;
+        let all: Vec<Uid> = opened.fresh(self)?.messages.keys().copied().collect();
+        let mut found = UidSet::default();
+        for uid in all {
+            let row = {
+                let view = held(&opened.view);
+                view.messages.get(&uid).and_then(|message| view.row(uid, message))
+            };
+            let Some(row) = row else { continue };
+            let mut lookup = Lookup { inner: self, opened: &opened, uid, measured: None, head: None };
+            if search::matches(key, &row, &mut lookup)? {
+                found.insert(uid);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Size and date of a message; `None` when it is gone.
+    fn measured(&self, opened: &Opened, uid: Uid) -> io::Result<Option<Measured>> {
+        let (base, known) = {
+            let view = held(&opened.view);
+            let Some(record) = view.list.record(uid) else { return Ok(None) };
+            let counted = view.messages.get(&uid).and_then(|message| message.counted);
+            let noted = || record.field('W').and_then(|value| value.parse().ok());
+            (record.base.clone(), counted.or_else(noted))
+        };
+        let measured = self.with_file(opened, uid, |part, file| read::measure(part, file, &base, known))?;
+        if let Some(measured) = &measured
+            && let Some(message) = held(&opened.view).messages.get_mut(&uid)
+        {
+            message.counted = Some(measured.wire);
+        }
+        Ok(measured)
+    }
+
+    /// Does something with a message's file, by the name that it has now; `None` when it is gone.
+    fn with_file<T>(
+        &self,
+        opened: &Opened,
+        uid: Uid,
+        act: impl Fn(&crate::sys::disk::Dir, &str) -> io::Result<Option<T>>,
+    ) -> io::Result<Option<T>> {
+        for _ in 0..TRIES {
+            let (part, file) = {
+                let view = held(&opened.view);
+                let Some(message) = view.messages.get(&uid) else { return Ok(None) };
+                (view.scanner.part(message.found.new).clone(), message.found.name.clone())
+            };
+            match act(&part, &file) {
+                Ok(Some(done)) => return Ok(Some(done)),
+                Ok(None) => {}
+                Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+                Err(fault) => return Err(fault),
+            }
+            let mut view = held(&opened.view);
+            view.scanner.forget();
+            view.refresh(&opened.root, &opened.account, &self.clock)?;
+        }
+        Ok(None)
+    }
+}
+
+/// What a search looks up of one message, each thing at most once.
+struct Lookup<'a> {
+    inner: &'a Inner,
+    opened: &'a Opened,
+    uid: Uid,
+    measured: Option<Option<Measured>>,
+    head: Option<Vec<u8>>,
+}
+
+impl Lookup<'_> {
+    fn measured(&mut self) -> io::Result<Option<Measured>> {
+        if self.measured.is_none() {
+            self.measured = Some(self.inner.measured(self.opened, self.uid)?);
+        }
+        Ok(self.measured.flatten())
+    }
+}
+
+impl search::Lookup for Lookup<'_> {
+    fn measure(&mut self) -> io::Result<Option<Measure>> {
+        let measured = self.measured()?;
+        Ok(measured.map(|found| Measure { uid: self.uid, octets: found.wire, date: found.date }))
+    }
+
+    fn head(&mut self) -> io::Result<&[u8]> {
+        if self.head.is_none() {
+            let read = |part: &crate::sys::disk::Dir, file: &str| {
+                let mut file = part.open_file(file)?;
+                let mut gather = Gather::new(search::HEAD);
+                let mut chunk = vec![0; 16 * 1024];
+                loop {
+                    let got = file.read(&mut chunk)?;
+                    let octets = chunk.get(..got).unwrap_or_default();
+                    if octets.is_empty() || gather.push(octets).1 != Progress::More {
+                        return Ok(Some(gather.octets().to_vec()));
+                    }
+                }
+            };
+            self.head = Some(self.inner.with_file(self.opened, self.uid, read)?.unwrap_or_default());
+        }
+        Ok(self.head.as_deref().unwrap_or_default())
+    }
+}

@@ -1,0 +1,239 @@
+//! The octets of a message as a server sends them: every line end is CR LF, whatever the file has.
+
+use super::name;
+use crate::sys::disk::Dir;
+use memchr::memchr;
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    ops::Range,
+    time::SystemTime,
+};
+
+/// What is read from the file at once.
+const CHUNK: usize = 32 * 1024;
+
+/// A message's octets in a range; LF without CR before it counts as CR LF.
+#[derive(Debug)]
+pub struct Octets {
+    file: File,
+    /// The file's octets are the wire's: nothing is put between them.
+    plain: bool,
+    chunk: Vec<u8>,
+    at: usize,
+    /// The last octet that was given or passed over.
+    last: u8,
+    /// A CR was put before the LF that comes next.
+    put: bool,
+    skip: u64,
+    left: u64,
+}
+
+impl Octets {
+    pub(super) fn new(mut file: File, range: Range<u64>, plain: bool) -> io::Result<Octets> {
+        let left = range.end.saturating_sub(range.start);
+        let mut skip = range.start;
+        if plain {
+            file.seek(SeekFrom::Start(std::mem::take(&mut skip)))?;
+        }
+        Ok(Octets { file, plain, chunk: Vec::new(), at: 0, last: 0, put: false, skip, left })
+    }
+
+    /// Octets of the wire that the file holds from here on.
+    fn count(mut self) -> io::Result<u64> {
+        let mut sum = 0_u64;
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match self.read(&mut buffer)? {
+                0 => return Ok(sum),
+                got => sum = sum.saturating_add(got as u64),
+            }
+        }
+    }
+
+    /// The next octets that stand together in file and wire; an empty slice at the end.
+    fn next(&mut self) -> io::Result<&[u8]> {
+        if self.at >= self.chunk.len() {
+            self.chunk.resize(CHUNK, 0);
+            let got = loop {
+                match self.file.read(&mut self.chunk) {
+                    Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+                    read => break read?,
+                }
+            };
+            self.chunk.truncate(got);
+            self.at = 0;
+        }
+        let rest = self.chunk.get(self.at..).unwrap_or_default();
+        if self.plain || rest.is_empty() {
+            return Ok(rest);
+        }
+        match memchr(b'\n', rest) {
+            Some(0) if self.last != b'\r' && !self.put => Ok(b"\r"),
+            Some(0) => Ok(rest.get(..1).unwrap_or_default()),
+            Some(line) => Ok(rest.get(..line).unwrap_or_default()),
+            None => Ok(rest),
+        }
+    }
+
+    /// Passes over the first octets of what [`Octets::next`] gave.
+    fn pass(&mut self, given: usize) {
+        let rest = self.chunk.get(self.at..).unwrap_or_default();
+        if !self.plain && rest.first() == Some(&b'\n') && self.last != b'\r' && !self.put {
+            self.put = true;
+            return;
+        }
+        if let Some(&last) = given.checked_sub(1).and_then(|at| rest.get(at)) {
+            self.last = last;
+            self.put = false;
+        }
+        self.at = self.at.saturating_add(given);
+    }
+}
+
+impl Read for Octets {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.skip > 0 && self.left > 0 {
+            let skip = usize::try_from(self.skip).unwrap_or(usize::MAX);
+            let given = self.next()?.len().min(skip);
+            if given == 0 {
+                return Ok(0);
+            }
+            self.pass(given);
+            self.skip = self.skip.saturating_sub(given as u64);
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let mut filled = 0;
+        // Lines are short: they are put together, so that a caller sees few reads.
+        while let Some(room) = buffer.get_mut(filled..most).filter(|room| !room.is_empty()) {
+            if filled > 0 && self.at >= self.chunk.len() {
+                break;
+            }
+            let next = self.next()?;
+            let given = next.len().min(room.len());
+            let (Some(from), Some(to)) = (next.get(..given), room.get_mut(..given)) else { break };
+            if given == 0 {
+                break;
+            }
+            to.copy_from_slice(from);
+            self.pass(given);
+            filled = filled.saturating_add(given);
+        }
+        self.left = self.left.saturating_sub(filled as u64);
+        Ok(filled)
+    }
+}
+
+/// What a file says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    /// Octets in the file.
+    pub(super) size: u64,
+    /// Octets with CR LF line ends.
+    pub(super) wire: u64,
+    /// INTERNALDATE.
+    pub(super) date: SystemTime,
+}
+
+/// Measures a file; `None` when it is not there. `known` is its wire size, where it was counted or noted before. What the
+/// name says is believed only when it is right about the size of the file.
+pub(super) fn measure(
+    part: &Dir,
+    file: &str,
+    base: &str,
+    known: Option<u64>,
+) -> io::Result<Option<Measured>> {
+    let Some(stat) = part.stat(file)? else { return Ok(None) };
+    let size = stat.size;
+    let named = name::wire_size(base)
+        .filter(|wire| name::size(base) == Some(size) && (size..=size.saturating_mul(2)).contains(wire));
+    let wire = match known.or(named) {
+        Some(wire) => wire,
+        None => match part.open_file(file) {
+            Ok(file) => Octets::new(file, 0..u64::MAX, false)?.count()?,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(fault) => return Err(fault),
+        },
+    };
+    Ok(Some(Measured { size, wire, date: stat.modified }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::disk::{Disk, tests::Scratch};
+
+    fn wire(octets: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for &octet in octets {
+            if octet == b'\n' && out.last() != Some(&b'\r') {
+                out.push(b'\r');
+            }
+            out.push(octet);
+        }
+        out
+    }
+
+    #[test]
+    fn any_range_is_the_range_of_the_wire_octets() {
+        let scratch = Scratch::new("read");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        for stored in [&b"a\nb\n"[..], b"a\r\nb\n\n\n", b"\n", b"", b"\r\r\n\r", b"end", b"\n\r\n\r\r\n"] {
+            std::fs::write(scratch.path().join("m"), stored).unwrap();
+            let whole = wire(stored);
+            for start in 0..=whole.len() + 1 {
+                for end in start..=whole.len() + 2 {
+                    for room in [1, 2, 100] {
+                        let range = start as u64..end as u64;
+                        let mut octets = Octets::new(dir.open_file("m").unwrap(), range, false).unwrap();
+                        let (mut read, mut buffer) = (Vec::new(), vec![0; room]);
+                        loop {
+                            match octets.read(&mut buffer).unwrap() {
+                                0 => break,
+                                got => read.extend_from_slice(&buffer[..got]),
+                            }
+                        }
+                        let wanted = &whole[start.min(whole.len())..end.min(whole.len())];
+                        assert_eq!(read, wanted, "{stored:?} {start}..{end} by {room}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_end_at_the_edge_of_a_chunk_is_one_line_end() {
+        let scratch = Scratch::new("edge");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        for before in CHUNK - 2..=CHUNK + 1 {
+            for end in ["\n", "\r\n", "\r"] {
+                let stored = ["x".repeat(before).as_bytes(), end.as_bytes(), b"\ntail"].concat();
+                std::fs::write(scratch.path().join("m"), &stored).unwrap();
+                let mut read = Vec::new();
+                let file = dir.open_file("m").unwrap();
+                Octets::new(file, 0..u64::MAX, false).unwrap().read_to_end(&mut read).unwrap();
+                assert!(read == wire(&stored), "{before} {end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_lies_about_its_size_is_not_believed() {
+        let scratch = Scratch::new("measure");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        std::fs::write(scratch.path().join("m"), "a\nb\n").unwrap();
+        for (base, known, size) in [
+            ("1.a,S=4,W=6", None, 6),
+            ("1.a,S=4,W=5", None, 5),
+            ("1.a,S=4,W=3", None, 6),
+            ("1.a,S=4,W=9", None, 6),
+            ("1.a,S=5,W=7", None, 6),
+            ("1.a", None, 6),
+            ("1.a", Some(7), 7),
+        ] {
+            let measured = measure(&dir, "m", base, known).unwrap().unwrap();
+            assert_eq!((measured.size, measured.wire), (4, size), "{base}");
+        }
+        assert!(measure(&dir, "gone", "1.a", None).unwrap().is_none());
+    }
+}
