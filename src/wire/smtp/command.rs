@@ -88,12 +88,16 @@ pub fn mail(arguments: &str, grammar: Grammar<'_>) -> Result<Mail, Reply> {
     let (mut sized, mut bodied, mut authed) = (false, false, false);
     for param in parameters(rest)? {
         let param = param.ok_or(BAD_VALUE)?;
-        let (seen, value) = match (param.keyword.to_ascii_uppercase().as_str(), grammar.auth) {
-            ("SIZE", _) => (&mut sized, param.value.and_then(size).map(|size| mail.size = Some(size))),
-            ("BODY", _) => (&mut bodied, param.value.and_then(body).map(|body| mail.body = body)),
+        let is = |keyword: &str| param.keyword.eq_ignore_ascii_case(keyword);
+        let (seen, value) = if is("SIZE") {
+            (&mut sized, param.value.and_then(size).map(|size| mail.size = Some(size)))
+        } else if is("BODY") {
+            (&mut bodied, param.value.and_then(body).map(|body| mail.body = body))
+        } else if is("AUTH") && grammar.auth {
             // It says who first submitted the message. Nobody is trusted to say so (RFC 4954 section 5).
-            ("AUTH", true) => (&mut authed, param.value.and_then(submitter)),
-            _ => return Err(UNKNOWN_PARAMETER),
+            (&mut authed, param.value.and_then(submitter))
+        } else {
+            return Err(UNKNOWN_PARAMETER);
         };
         if std::mem::replace(seen, true) || value.is_none() {
             return Err(BAD_VALUE);

@@ -4,7 +4,7 @@ use super::{
     Answer, Ask, Cx, Server,
     mail::accepted,
     state::{Next, State},
-    waiting::{BAD_SEQUENCE, ExpectMail, ExpectRcpt, Waiting},
+    waiting::{ExpectMail, ExpectRcpt, Waiting},
 };
 use crate::wire::{
     session::Step,
@@ -65,7 +65,7 @@ pub(super) fn data(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
         (Ok(()), Waiting::Rcpt(ExpectRcpt { recipients })) => {
             return Next::Turn(State::Open(AwaitOpen { recipients }), Step::Ask(Ask::Open));
         }
-        _ => BAD_SEQUENCE,
+        _ => waiting.out_of_place(cx),
     };
     cx.refuse(&reply, waiting.into(), out)
 }
@@ -82,7 +82,7 @@ impl AwaitOpen {
             text: Unstuffer::default(),
             size: 0,
             since: 0,
-            held: std::mem::take(&mut cx.spare),
+            held: Vec::new(),
             refused: None,
         })))
     }
@@ -177,7 +177,7 @@ fn replies(cx: &Cx, recipients: usize) -> usize {
 }
 
 impl AwaitChunk {
-    pub(super) fn answer(mut self, cx: &mut Cx, answer: Answer) -> Option<Next> {
+    pub(super) fn answer(mut self, answer: Answer) -> Option<Next> {
         match answer {
             Answer::Taken(mut buffer) => {
                 buffer.clear();
@@ -186,7 +186,6 @@ impl AwaitChunk {
             }
             Answer::Say(reply) if !reply.is_positive() => {
                 let close = reply.code == 421;
-                cx.spare = Vec::new();
                 Some(self.0.refuse(reply, close, false))
             }
             _ => None,

@@ -29,7 +29,10 @@ fn grammar(cx: &Cx) -> Grammar<'_> {
 /// RFC 5321 section 4.1.1.2; the order of refusals: who, how, how much.
 pub(super) fn mail(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec<u8>) -> Next {
     let mail = if cx.settings.login_required && cx.peer.login.is_none() {
-        Err(Reply::fixed(530, 7, 0, "Log in first"))
+        Err(match cx.offers_tls() && !cx.offers_login() {
+            true => Reply::fixed(530, 7, 0, "Begin TLS and log in first"),
+            false => Reply::fixed(530, 7, 0, "Log in first"),
+        })
     } else {
         command::mail(arguments, grammar(cx))
     };
@@ -59,7 +62,7 @@ impl AwaitMail {
 /// RFC 5321 section 4.1.1.3.
 pub(super) fn rcpt(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec<u8>) -> Next {
     let Waiting::Rcpt(ExpectRcpt { recipients }) = waiting else {
-        return cx.refuse(&super::waiting::BAD_SEQUENCE, waiting.into(), out);
+        return cx.refuse(&waiting.out_of_place(cx), waiting.into(), out);
     };
     match command::rcpt(arguments, grammar(cx)) {
         Ok(_) if recipients >= cx.settings.limits.recipients => {

@@ -156,8 +156,6 @@ struct Cx {
     draining: bool,
     /// Something was completed since octets were last waited for, so that a new deadline begins.
     fresh: bool,
-    /// The buffer of the last chunk.
-    spare: Vec<u8>,
 }
 
 impl Server {
@@ -178,7 +176,6 @@ impl Server {
             failed_logins: 0,
             draining: false,
             fresh: true,
-            spare: Vec::new(),
         };
         Server { cx, state: State::Closed }
     }

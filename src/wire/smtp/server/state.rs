@@ -99,7 +99,7 @@ impl State {
                     (State::Mail(state), answer) => state.answer(cx, answer, out),
                     (State::Rcpt(state), answer) => state.answer(cx, answer, out),
                     (State::Open(state), answer) => state.answer(cx, answer, out),
-                    (State::Chunk(state), answer) => state.answer(cx, answer),
+                    (State::Chunk(state), answer) => state.answer(answer),
                     (State::Outcome(state), answer) => state.answer(cx, answer, out),
                     _ => None,
                 };

@@ -3,7 +3,7 @@
 use super::{Cx, state::Next, state::State, table};
 use crate::wire::{
     line::Framed,
-    smtp::{command, reply::Reply},
+    smtp::{Dialect, command, reply::Reply},
 };
 
 /// The most octets of an over-long line that are thrown away to find its end.
@@ -79,9 +79,19 @@ impl Waiting {
             return Next::close(&EARLY, out);
         }
         if !row.allows(self) {
-            return cx.refuse(&BAD_SEQUENCE, self.into(), out);
+            return cx.refuse(&self.out_of_place(cx), self.into(), out);
         }
         (row.run)(self, cx, arguments, out)
+    }
+
+    /// The refusal of a command that has no place here (RFC 5321 section 4.2.2).
+    pub(super) fn out_of_place(self, cx: &Cx) -> Reply {
+        match (self, cx.settings.dialect) {
+            (Waiting::Hello(_), Dialect::Lmtp) => Reply::fixed(503, 5, 1, "Say LHLO first"),
+            (Waiting::Hello(_), _) => Reply::fixed(503, 5, 1, "Say EHLO first"),
+            (Waiting::Mail(_), _) => Reply::fixed(503, 5, 1, "Say MAIL first"),
+            (Waiting::Rcpt(_), _) => Reply::fixed(503, 5, 1, "Not within a transaction"),
+        }
     }
 
     /// After what ends a transaction: the greeted peer may begin another.
@@ -104,8 +114,6 @@ impl Waiting {
 /// Octets that came before the reply which they should have waited for: pipelining where it is not allowed
 /// (RFC 2920 section 3.1) is how commands are smuggled past what stands between.
 pub(super) const EARLY: Reply = Reply::fixed(554, 5, 0, "You spoke before your turn");
-/// RFC 5321 section 4.2.2.
-pub(super) const BAD_SEQUENCE: Reply = Reply::fixed(503, 5, 1, "Not now");
 const UNKNOWN: Reply = Reply::fixed(500, 5, 2, "Unknown command");
 const OTHER_DIALECT: Reply = Reply::fixed(500, 5, 1, "Not in this dialect");
 
