@@ -131,8 +131,12 @@ impl Daemon {
                 return line.to_owned();
             }
             let left = until.saturating_duration_since(Instant::now());
-            let gone = held.ended || left == Duration::ZERO;
-            assert!(!gone, "{} logged no line with {text:?}:\n{}", self.name, held.text);
+            if held.ended || left == Duration::ZERO {
+                let text_so_far = held.text.clone();
+                // Not while it is held: the panic would spread to whoever writes it.
+                drop(held);
+                panic!("{} logged no line with {text:?}:\n{text_so_far}", self.name);
+            }
             held = changed.wait_timeout(held, left).unwrap().0;
         }
     }

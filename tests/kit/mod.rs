@@ -5,6 +5,7 @@
 //! - [`talk`]: dialogues (`tests/talk/*/*.talk`), played against a session or a program.
 //! - [`zone::Zone`]: a DNS server on loopback that answers from a small table.
 //! - [`sink::Sink`]: an SMTP server that keeps what it gets, and can refuse or hang up at any stage.
+//! - [`smtp::Speaker`]: an SMTP client that says one line after another.
 //! - [`scratch::Scratch`]: an empty directory. [`power::Disk`]: one whose power can be cut.
 //! - [`soak`]: whether the long runs are wanted.
 //! - [`peer`]: asks for a foreign program.
@@ -16,6 +17,7 @@ pub mod house;
 pub mod power;
 pub mod scratch;
 pub mod sink;
+pub mod smtp;
 pub mod talk;
 pub mod zone;
 

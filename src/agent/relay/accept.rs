@@ -4,7 +4,7 @@ use super::{
     Relay, Settings, blocking, date,
     limits::UserSeat,
     local,
-    message::{Message, judge},
+    message::{Message, Taken, judge},
     settings::door,
     transaction::Transaction,
 };
@@ -250,7 +250,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
     async fn end(&mut self, octets: Vec<u8>) -> Answer {
         let Some(transaction) = self.transaction.take() else { return confused() };
         let told_of = Line::of(&transaction);
-        let (id, size, verdicts) = match self.message.take() {
+        let (id, size, taken) = match self.message.take() {
             Some(message) => {
                 let (id, size) = (message.id.clone(), message.size.saturating_add(octets.len() as u64));
                 (id, size, self.relay.finish_large(message, transaction, octets).await)
@@ -259,17 +259,18 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
                 let told = Told::of(&octets);
                 let id = random::queue_id(&self.relay.clock);
                 if let Err(verdict) = judge(&told) {
-                    self.log(&id, octets.len() as u64, &told_of, &verdict);
+                    self.log(&id, octets.len() as u64, &told_of, &verdict, false);
                     return Answer::Say(Reply::from(&verdict));
                 }
                 let top = self.top(&id, &told, &transaction);
                 let size = octets.len() as u64;
-                let verdicts = self.relay.take(transaction, &id, &told, top, octets).await;
-                (id, size, verdicts)
+                let taken = self.relay.take(transaction, &id, &told, top, octets).await;
+                (id, size, taken)
             }
         };
+        let Taken { verdicts, queued } = taken;
         let worst = verdicts.iter().find(|verdict| !verdict.is_done()).cloned().unwrap_or(Verdict::Done);
-        self.log(&id, size, &told_of, &worst);
+        self.log(&id, size, &told_of, &worst, queued);
         let reply = |verdict: &Verdict| match verdict {
             Verdict::Done => Reply::new(250, 0, 0, format!("Ok, {id}")),
             other => Reply::from(other),
@@ -331,12 +332,12 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
         tracing::info!(from, to, client = self.client(), reply = %reply, "refused");
     }
 
-    fn log(&self, id: &QueueId, size: u64, line: &Line, verdict: &Verdict) {
-        let Line { from, to, direct } = line;
+    fn log(&self, id: &QueueId, size: u64, line: &Line, verdict: &Verdict, queued: bool) {
+        let Line { from, to } = line;
         let client = self.client();
         let login = self.login.as_ref().map(|(account, _)| account.id.as_str()).unwrap_or_default();
         match verdict {
-            Verdict::Done if *direct => {
+            Verdict::Done if !queued => {
                 tracing::info!(%id, from, to, size, client, login, "delivered");
             }
             Verdict::Done => tracing::info!(%id, from, to, size, client, login, "queued"),
@@ -354,7 +355,6 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
 struct Line {
     from: String,
     to: String,
-    direct: bool,
 }
 
 impl Line {
@@ -366,7 +366,7 @@ impl Line {
         if more > 0 {
             to.push(format!("{more} more"));
         }
-        Line { from, to: to.join(","), direct: transaction.is_direct() }
+        Line { from, to: to.join(",") }
     }
 }
 

@@ -31,6 +31,14 @@ pub(super) struct Message<S: Store, Q: Spool> {
     writing: Writing<S, Q>,
 }
 
+/// What became of a message.
+pub(super) struct Taken {
+    /// One verdict a recipient.
+    pub(super) verdicts: Vec<Verdict>,
+    /// Some of it waits in the spool.
+    pub(super) queued: bool,
+}
+
 enum Writing<S: Store, Q: Spool> {
     Mailbox(Box<Copy>, S::Draft),
     Spool(Q::Draft),
@@ -52,7 +60,7 @@ fn loops(transaction: &Transaction, told: &Told) -> (usize, usize) {
 }
 
 impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
-    /// Takes a message that is whole and small: one verdict a recipient.
+    /// Takes a message that is whole and small.
     pub(super) async fn take(
         self: &Arc<Self>,
         transaction: Transaction,
@@ -60,17 +68,17 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         told: &Told,
         top: Vec<u8>,
         text: Vec<u8>,
-    ) -> Vec<Verdict> {
+    ) -> Taken {
         let (looping, ends) = loops(&transaction, told);
         if looping == ends {
-            return vec![looped(); transaction.recipients.len()];
+            return Taken { verdicts: vec![looped(); transaction.recipients.len()], queued: false };
         }
         let (top, text) = (Arc::new(top), Arc::new(text));
         let mut verdicts = vec![None; ends];
         if transaction.is_direct() && looping == 0 {
             let of_ends = self.deliver_now(&transaction, id, Arc::clone(&top), Arc::clone(&text)).await;
             if of_ends.iter().all(Verdict::is_done) || !of_ends.iter().any(Verdict::is_done) {
-                return transaction.verdicts(&of_ends);
+                return Taken { verdicts: transaction.verdicts(&of_ends), queued: false };
             }
             verdicts = of_ends.into_iter().map(|verdict| verdict.is_done().then_some(verdict)).collect();
         }
@@ -85,7 +93,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         };
         let of_ends: Vec<Verdict> =
             verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| outcome.clone())).collect();
-        transaction.verdicts(&of_ends)
+        Taken { verdicts: transaction.verdicts(&of_ends), queued: true }
     }
 
     /// Begins a large message with its first octets, which come back. With several recipients it goes through the
@@ -129,13 +137,14 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         begun.await.and_then(|begun| begun).map_err(Verdict::Later)
     }
 
-    /// Finishes a large message: one verdict a recipient.
+    /// Finishes a large message.
     pub(super) async fn finish_large(
         self: &Arc<Self>,
         message: Message<S, Q>,
         transaction: Transaction,
         rest: Vec<u8>,
-    ) -> Vec<Verdict> {
+    ) -> Taken {
+        let queued = matches!(message.writing, Writing::Spool(_));
         let relay = Arc::clone(self);
         let count = transaction.recipients.len();
         let outcome = blocking(move || match message.writing {
@@ -153,7 +162,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             Ok(()) => Verdict::Done,
             Err(why) => Verdict::Later(why),
         };
-        vec![verdict; count]
+        Taken { verdicts: vec![verdict; count], queued }
     }
 }
 
