@@ -9,6 +9,7 @@ mod kit;
 mod crash {
     mod child;
     mod cut;
+    mod daemon;
     mod edges;
     mod ledger;
     mod order;

@@ -36,7 +36,12 @@ impl Daemon {
 
     /// Starts a prepared command (which may be a wrapper such as strace) and waits until it is ready.
     /// `--ready-fd 1` is appended to its arguments.
-    pub fn spawn(name: &str, mut command: Command) -> Daemon {
+    pub fn spawn(name: &str, command: Command) -> Daemon {
+        Daemon::try_spawn(name, command).unwrap_or_else(|said| panic!("{name} did not become ready; {said}"))
+    }
+
+    /// The same for one that may be killed on its way; then what it said.
+    pub fn try_spawn(name: &str, mut command: Command) -> Result<Daemon, String> {
         command.args(["--ready-fd", "1"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|fault| panic!("{name}: {fault}"));
@@ -59,10 +64,10 @@ impl Daemon {
                 // What it said last is why.
                 let _ = daemon.child.kill();
                 daemon.wait();
-                panic!("{name} did not become ready; it said: {line:?}\n{}", daemon.log());
+                return Err(format!("it said: {line:?}\n{}", daemon.log()));
             }
         }
-        daemon
+        Ok(daemon)
     }
 
     /// Where a listener stands, by its configuration key; the first one where there are several.

@@ -6,6 +6,7 @@
 //! - [`zone::Zone`]: a DNS server on loopback that answers from a small table.
 //! - [`sink::Sink`]: an SMTP server that keeps what it gets, and can refuse or hang up at any stage.
 //! - [`smtp::Speaker`]: an SMTP client that says one line after another.
+//! - [`load::Load`]: messages from many connections, with a ledger of what was acknowledged.
 //! - [`scratch::Scratch`]: an empty directory. [`power::Disk`]: one whose power can be cut.
 //! - [`soak`]: whether the long runs are wanted.
 //! - [`peer`]: asks for a foreign program.
@@ -14,6 +15,7 @@
 
 pub mod daemon;
 pub mod house;
+pub mod load;
 pub mod power;
 pub mod scratch;
 pub mod sink;

@@ -67,7 +67,44 @@ impl Drop for Disk {
     }
 }
 
-fn missing(why: &str) -> Option<Disk> {
+/// A disk that is soon full: a tmpfs. Unmounted when dropped.
+pub struct Small {
+    scratch: Scratch,
+}
+
+impl Small {
+    /// Makes one of so many octets. Needs root; where that is missing this says so and answers `None`, and with `CI=true` it
+    /// is a failure instead.
+    pub fn make(octets: u64) -> Option<Small> {
+        if !rustix::process::getuid().is_root() {
+            return missing("a small disk needs root");
+        }
+        let scratch = Scratch::new("small");
+        let size = format!("size={octets}");
+        match run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", scratch.path().to_str().unwrap()]) {
+            Ok(()) => Some(Small { scratch }),
+            Err(fault) => missing(&format!("a small disk needs tmpfs: {fault}")),
+        }
+    }
+
+    /// Its root directory.
+    pub fn path(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Gives it room.
+    pub fn grow(&self) {
+        run("mount", &["-o", "remount,size=256m", self.path().to_str().unwrap()]).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = run("umount", &["-l", self.path().to_str().unwrap()]);
+    }
+}
+
+fn missing<T>(why: &str) -> Option<T> {
     assert!(env::var("CI").as_deref() != Ok("true"), "{why}");
     eprintln!("skipped: {why}");
     None

@@ -195,6 +195,8 @@ fn serve(mut stream: TcpStream, shared: &(Mutex<State>, Condvar)) -> Option<()> 
         } else if upper.starts_with("MAIL ") {
             let taken = reply(&mut stream, shared, Stage::Mail, &text, "250 2.1.0 sender taken")?;
             got = Got { mail: if taken { text[5..].to_owned() } else { String::new() }, ..Got::default() };
+        } else if upper.starts_with("RCPT ") && got.mail.is_empty() {
+            say(&mut stream, "503 5.5.1 MAIL first")?;
         } else if upper.starts_with("RCPT ") {
             if reply(&mut stream, shared, Stage::Rcpt, &text, "250 2.1.5 recipient taken")? {
                 got.rcpts.push(text[5..].to_owned());
