@@ -8,6 +8,7 @@ mod chain {
     mod kit_itself;
     mod net;
     mod queue;
+    mod systemd;
     mod user;
     mod walk;
 }
