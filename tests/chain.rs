@@ -7,7 +7,9 @@ mod chain {
     mod deliver;
     mod kit_itself;
     mod net;
+    mod outbound;
     mod queue;
+    mod rights;
     mod systemd;
     mod user;
     mod walk;

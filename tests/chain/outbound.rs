@@ -1,0 +1,212 @@
+//! What is sent on: to which hosts, in which order, how often, and what the sender hears of failures.
+
+use crate::kit::{
+    daemon::Daemon,
+    house::House,
+    sink::{Act, Sink, Stage},
+    smtp::Speaker,
+    zone::Zone,
+};
+use std::fs;
+
+const TEXT: &str = "Message-ID: <1@example.org>\nSubject: hello\n\nbody\n";
+
+/// A house that asks `zone`, finds mail hosts at the port of `sink`, and trusts everybody here.
+fn house(zone: &Zone, sink: &Sink) -> House {
+    let mut house = House::new();
+    house.set("relayd.dns", format!("[\"{}\"]", zone.address()));
+    house.set("relayd.mx_port", sink.address().port().to_string());
+    house.set("relayd.relay_from", "[\"127.0.0.1\"]");
+    house.set("relayd.retry", "[\"1s\"]");
+    house
+}
+
+fn send(daemon: &Daemon, from: &str, to: &[&str]) {
+    Speaker::tcp(daemon.tcp("smtp")).hello().deliver(from, to, TEXT);
+}
+
+#[test]
+fn mail_hosts_are_tried_in_order_until_one_takes_the_message() {
+    let zone = Zone::start();
+    let (first, port) = {
+        let first = Sink::on("127.0.0.2:0");
+        let port = first.address().port();
+        (first, port)
+    };
+    let second = Sink::on(&format!("127.0.0.3:{port}"));
+    first.always(Stage::Greeting, "", Act::Say("554 5.3.2 not for you".into()));
+    zone.mx("example.com", 30, "second.example.com").mx("example.com", 20, "first.example.com");
+    zone.mx("example.com", 10, "nobody.example.com").mx("example.com", 5, "missing.example.com");
+    zone.host("nobody.example.com", "127.0.0.4").host("first.example.com", "127.0.0.2");
+    zone.host("second.example.com", "127.0.0.3");
+    let house = house(&zone, &first);
+    let daemon = Daemon::start(&house, "mail-relayd");
+    send(&daemon, "alice@example.org", &["x@example.com"]);
+    assert_eq!(second.wait(1)[0].rcpts, ["TO:<x@example.com>"]);
+    assert!(daemon.logged("sent").contains("host=second.example.com"));
+    first.wait_connections(1);
+    let log = daemon.log();
+    let order: Vec<_> = ["nobody.example.com", "first.example.com", "second.example.com"]
+        .iter()
+        .map(|host| log.find(&format!("host={host}")).unwrap_or_else(|| panic!("{host}: {log}")))
+        .collect();
+    assert!(order.is_sorted(), "{log}");
+}
+
+#[test]
+fn a_domain_without_mx_records_is_its_own_mail_host() {
+    let (zone, sink) = (Zone::start(), Sink::on("127.0.0.2:0"));
+    zone.host("example.com", "127.0.0.2");
+    let house = house(&zone, &sink);
+    let daemon = Daemon::start(&house, "mail-relayd");
+    send(&daemon, "alice@example.org", &["x@example.com", "y@[127.0.0.2]"]);
+    let mut rcpts: Vec<String> = sink.wait(2).into_iter().flat_map(|got| got.rcpts).collect();
+    rcpts.sort();
+    assert_eq!(rcpts, ["TO:<x@example.com>", "TO:<y@[127.0.0.2]>"]);
+}
+
+#[test]
+fn mail_that_would_come_back_to_us_is_bounced() {
+    let zone = Zone::start();
+    zone.mx("ours.example", 10, "mx.example.org").mx("ours.example", 20, "other.example");
+    zone.mx("alias.example", 10, "other.example").host("other.example", "127.0.0.1");
+    let mut house = House::new();
+    house.set("relayd.dns", format!("[\"{}\"]", zone.address()));
+    house.set("relayd.relay_from", "[\"127.0.0.1\"]");
+    // A port that is free now and ours later.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    house.set("relayd.smtp", format!("[\"127.0.0.1:{port}\"]")).set("relayd.mx_port", port.to_string());
+    let daemon = Daemon::start(&house, "mail-relayd");
+    send(&daemon, "alice@example.org", &["x@ours.example", "x@alias.example"]);
+    daemon.logged("to=alice@example.org account=");
+    let bounce = fs::read_to_string(&house.messages("alice", "")[0]).unwrap();
+    assert_eq!(bounce.matches("\nStatus: 5.4.6\n").count(), 2, "{bounce}");
+}
+
+#[test]
+fn what_a_host_refuses_for_good_is_reported_and_the_others_get_it() {
+    let (zone, sink) = (Zone::start(), Sink::start());
+    zone.mx("example.com", 10, "mx.example.com").host("mx.example.com", "127.0.0.1");
+    zone.null_mx("null.example");
+    sink.always(Stage::Rcpt, "<bad@", Act::Say("550 5.1.1 no such user".into()));
+    let mut house = house(&zone, &sink);
+    house.set("relayd.relay_from", "[]");
+    house.write("aliases", "list: good@example.com, bad@example.com, x@null.example, x@missing.example\n");
+    let daemon = Daemon::start(&house, "mail-relayd");
+    send(&daemon, "alice@example.org", &["list@example.org"]);
+    assert_eq!(sink.wait(1)[0].rcpts, ["TO:<good@example.com>"]);
+    daemon.logged("to=alice@example.org account=");
+    let messages = house.messages("alice", "");
+    assert_eq!(messages.len(), 1, "one report for all: {}", daemon.log());
+    let bounce = fs::read_to_string(&messages[0]).unwrap();
+    assert!(bounce.starts_with("Return-Path: <>\nDelivered-To: alice@example.org\nFrom: "), "{bounce}");
+    for part in [
+        "\nAuto-Submitted: auto-replied\n",
+        "\nIn-Reply-To: <1@example.org>\n",
+        "\n\nOriginal-Recipient: rfc822; list@example.org\nFinal-Recipient: rfc822; bad@example.com\nAction: failed\n\
+         Status: 5.1.1\nRemote-MTA: dns; mx.example.com\nDiagnostic-Code: smtp; 550 5.1.1 no such user",
+        "Final-Recipient: rfc822; x@null.example\nAction: failed\nStatus: 5.1.10\n",
+        "Final-Recipient: rfc822; x@missing.example\nAction: failed\nStatus: 5.1.2\n",
+        "\nSubject: hello\n",
+    ] {
+        assert!(bounce.contains(part), "{part:?} in {bounce}");
+    }
+    assert!(!bounce.contains("good@example.com") && !bounce.contains("\nbody\n"), "{bounce}");
+    assert_eq!(sink.got().len(), 1);
+}
+
+#[test]
+fn the_null_sender_hears_nothing() {
+    let (zone, sink) = (Zone::start(), Sink::start());
+    zone.host("example.com", "127.0.0.1");
+    sink.always(Stage::Mail, "", Act::Say("550 5.7.1 go away".into()));
+    let house = house(&zone, &sink);
+    let daemon = Daemon::start(&house, "mail-relayd");
+    send(&daemon, "", &["x@example.com"]);
+    daemon.logged("the null sender is not told of failures");
+    assert!(daemon.stop().success());
+    assert_eq!(fs::read_dir(house.path("state/spool/queue")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_put_off_is_tried_again_and_given_up_in_the_end() {
+    let (zone, sink) = (Zone::start(), Sink::start());
+    zone.host("example.com", "127.0.0.1");
+    let mut house = house(&zone, &sink);
+    house.set("relayd.expire", "\"3s\"");
+    let daemon = Daemon::start(&house, "mail-relayd");
+    sink.once(Stage::Rcpt, "", Act::Say("451 4.7.1 greylisted".into()));
+    sink.once(Stage::Dot, "", Act::Say("452 4.3.1 full".into()));
+    send(&daemon, "alice@example.org", &["x@example.com"]);
+    assert_eq!(sink.wait(1).len(), 1);
+    assert!(daemon.logged("sent").contains("to=x@example.com"));
+    assert!(daemon.logged("tries=1").contains("greylisted"));
+    assert!(daemon.logged("tries=2").contains("full"));
+    sink.always(Stage::Rcpt, "<never@", Act::Say("451 4.7.1 never".into()));
+    send(&daemon, "alice@example.org", &["never@example.com"]);
+    daemon.logged("to=alice@example.org account=");
+    let bounce = fs::read_to_string(&house.messages("alice", "")[0]).unwrap();
+    assert!(bounce.contains("\nStatus: 5.4.7\n") && bounce.contains("451 4.7.1 never"), "{bounce}");
+}
+
+#[test]
+fn the_dns_out_of_order_puts_mail_off() {
+    let (zone, sink) = (Zone::start(), Sink::start());
+    zone.servfail("example.com");
+    let house = house(&zone, &sink);
+    let daemon = Daemon::start(&house, "mail-relayd");
+    send(&daemon, "alice@example.org", &["x@example.com"]);
+    assert!(daemon.logged("put off").contains("the DNS does not answer"));
+    zone.forget("example.com").host("example.com", "127.0.0.1");
+    sink.wait(1);
+}
+
+#[test]
+fn one_connection_carries_what_waits_for_one_destination() {
+    let (zone, sink) = (Zone::start(), Sink::start());
+    zone.host("example.com", "127.0.0.1");
+    let house = house(&zone, &sink);
+    let daemon = Daemon::start(&house, "mail-relayd");
+    for n in 0..5 {
+        send(&daemon, "alice@example.org", &[&format!("x{n}@example.com"), &format!("y{n}@example.com")]);
+        assert_eq!(sink.wait(n + 1)[n].rcpts.len(), 2);
+    }
+    let hellos = sink.lines().iter().filter(|line| line.starts_with("EHLO")).count();
+    assert_eq!(hellos, 1, "{:?}", sink.lines());
+    assert_eq!(sink.lines()[0], "EHLO mx.example.org");
+}
+
+#[test]
+fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
+    let (zone, sink) = (Zone::start(), Sink::start());
+    zone.host("example.com", "127.0.0.1");
+    let mut house = house(&zone, &sink);
+    house.set("relayd.retry", "[\"1h\"]");
+    let daemon = Daemon::start(&house, "mail-relayd");
+    send(&daemon, "alice@example.org", &["x@example.com"]);
+    sink.wait(1);
+    sink.once(Stage::Mail, "", Act::HangUp);
+    send(&daemon, "alice@example.org", &["y@example.com"]);
+    sink.wait(2);
+    assert!(!daemon.log().contains("put off"), "{}", daemon.log());
+}
+
+#[test]
+fn loops_are_cut() {
+    let (zone, sink) = (Zone::start(), Sink::start());
+    let house = house(&zone, &sink);
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let mut client = Speaker::tcp(daemon.tcp("smtp")).hello();
+    let hops = "Received: from a by b; x\n".repeat(51);
+    let replies = client.send("a@example.net", &["alice@example.org"], &format!("{hops}{TEXT}"));
+    assert!(replies[2].starts_with("554 5.4.6"), "{replies:?}");
+    let been = format!("Delivered-To: Alice@example.org\n{TEXT}");
+    let replies = client.send("a@example.net", &["alice@example.org"], &been);
+    assert!(replies[2].starts_with("554 5.4.6"), "{replies:?}");
+    client.deliver("a@example.net", &["bob@example.org"], &been);
+    // Of two recipients only one is in a loop: the other gets it, and the sender hears of the first.
+    client.deliver("bob@example.org", &["alice@example.org", "bob@example.org"], &been);
+    daemon.logged("bounced");
+    daemon.logged("to=bob@example.org account=");
+    assert_eq!(house.messages("alice", "").len(), 0);
+}
