@@ -10,6 +10,7 @@ mod chain {
     mod outbound;
     mod queue;
     mod rights;
+    mod send;
     mod systemd;
     mod user;
     mod walk;

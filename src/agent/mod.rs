@@ -1,9 +1,11 @@
 //! The verbs: what a program does once its flags are an order.
 
+pub mod compose;
 pub mod deliver;
 pub mod list;
 pub mod message;
 pub mod queue;
 pub mod relay;
 pub mod route;
+pub mod send;
 pub mod user;

@@ -12,12 +12,22 @@ pub mod prompt;
 pub mod queue;
 pub mod relayd;
 pub mod secret;
+pub mod send;
+pub mod sendmail;
 pub mod server;
+pub mod submit;
 pub mod terminal;
 pub mod user;
 
 /// The flag table of every program in `bin/`: `tests/pages.rs` compares it with the manual pages, and completions are
 /// made from it. A new program adds its line, `x::command()`.
 pub fn commands() -> Vec<clap::Command> {
-    vec![deliver::command(), list::command(), queue::command(), relayd::command(), user::command()]
+    vec![
+        deliver::command(),
+        list::command(),
+        queue::command(),
+        relayd::command(),
+        send::command(),
+        user::command(),
+    ]
 }

@@ -117,6 +117,17 @@ pub fn command() -> clap::Command {
     Flags::command()
 }
 
+/// What `sendmail -bp` does: prints the queue.
+pub(super) fn print(configuration: Configuration) -> Result<Exit, Failure> {
+    run(Flags { configuration, json: Json::default(), command: None })
+}
+
+/// What `sendmail -q` does: tries all that waits.
+pub(super) fn flush(configuration: Configuration) -> Result<Exit, Failure> {
+    let which = Which { configuration: configuration.clone(), all: true, ids: Vec::new() };
+    run(Flags { configuration, json: Json::default(), command: Some(Command::Retry(which)) })
+}
+
 fn run(flags: Flags) -> Result<Exit, Failure> {
     let (verb, print) = verb(flags.command, &mut io::stdin().lock())?;
     let configuration = Configuration {

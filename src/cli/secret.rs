@@ -17,7 +17,8 @@ const LONGEST: u64 = 4096;
 /// A place to ask for a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Secret {
-    /// The first line that this command prints. Its stdin and stderr are ours, so that it can ask.
+    /// The first line that this command prints. It asks on the terminal or on stderr, which is ours; its stdin is empty,
+    /// since ours may hold a message.
     Command(Vec<String>),
     /// The first line of this file, which group and others must not be able to read.
     File(PathBuf),
@@ -80,7 +81,12 @@ fn of_command(words: &[String]) -> Result<Zeroizing<String>, Failure> {
         words.split_first().ok_or_else(|| Failure::usage("an empty password command"))?;
     let failed =
         |fault: io::Error| Failure::new(Exit::TempFail, format!("password command `{program}`: {fault}"));
-    let mut child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().map_err(failed)?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
     let line = match child.stdout.take() {
         Some(stdout) => line_of(stdout, &format!("password command `{program}`")),
         None => Err(Failure::new(Exit::Software, "no pipe to the password command")),

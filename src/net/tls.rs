@@ -149,7 +149,7 @@ pub enum Trust {
     /// The system's certificate authorities.
     #[default]
     System,
-    /// Those of a file (PEM); a self-signed certificate may stand there itself.
+    /// Those of a file (PEM) besides the system's; a self-signed certificate may stand there itself.
     File(PathBuf),
     /// Nobody's: the connection is encrypted to whoever answers (opportunistic TLS, RFC 7435).
     Anyone,
@@ -176,10 +176,14 @@ impl Connector {
             Trust::Anyone => builder.set_verify(SslVerifyMode::NONE),
             Trust::System => trust_system(&mut builder)?,
             Trust::File(path) => {
-                builder.set_verify(SslVerifyMode::PEER);
+                trust_system(&mut builder)?;
                 let doing = || format!("trusted certificates in {}", path.display());
                 readable(path, doing)?;
-                builder.set_ca_file(path).map_err(|fault| unusable(&doing(), fault))?;
+                builder
+                    .cert_store_mut()
+                    .add_lookup(X509Lookup::file())
+                    .and_then(|lookup| lookup.load_cert_file(path, SslFiletype::PEM).map(|_| ()))
+                    .map_err(|fault| unusable(&doing(), fault))?;
             }
         }
         Ok(Connector { context: builder.build(), verifies: *trust != Trust::Anyone })

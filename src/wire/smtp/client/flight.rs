@@ -17,6 +17,9 @@ const WINDOW: usize = 100;
 /// Once so many octets are to be sent, the rest of a flight waits for replies.
 const FLIGHT_MAX: usize = 32 * 1024;
 
+/// Subject and detail of "too many recipients" (RFC 3463 section 3.6): those left can go in another message.
+pub const TOO_MANY: (u16, u16) = (5, 3);
+
 /// What follows a reply.
 pub(super) enum Next {
     /// Other replies.
@@ -218,11 +221,17 @@ impl Flight {
                 refused => settle(&mut self.standing, &refused),
             },
             Command::Rcpt(place) => {
+                let some = self.standing.iter().any(|it| matches!(it, Standing::Accepted));
                 if let Some(standing @ Standing::Unasked) = self.standing.get_mut(place) {
                     *standing = match (reply.code, verdict) {
                         (_, Verdict::Done) => Standing::Accepted,
                         // Too many recipients, as old servers say it (RFC 5321 section 4.5.3.1.10).
-                        (552, Verdict::Never(why)) => Standing::Settled(Verdict::Later(why)),
+                        (452 | 552, Verdict::Later(why) | Verdict::Never(why)) => {
+                            let too_many = some && reply.status.is_none();
+                            let (subject, detail) =
+                                if too_many { TOO_MANY } else { (why.subject, why.detail) };
+                            Standing::Settled(Verdict::Later(Why { subject, detail, ..why }))
+                        }
                         (_, refused) => Standing::Settled(refused),
                     };
                 }

@@ -29,6 +29,7 @@ mod hello;
 mod offer;
 mod stuff;
 
+pub use flight::TOO_MANY;
 use flight::{Ending, Flight, Next};
 pub use fuzz::fuzz;
 pub use offer::Offer;
