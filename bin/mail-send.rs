@@ -1,4 +1,4 @@
-//! Manage the mail accounts of this machine.
+//! Send a message to a mail server.
 
 fn main() -> std::process::ExitCode {
     posthaste::cli::send::main()

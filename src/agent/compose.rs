@@ -133,7 +133,7 @@ fn mailbox(address: &Address) -> Result<Mailbox, Unfit> {
 fn kind(name: &str, octets: &[u8]) -> ContentType {
     let end = name.rsplit_once('.').map_or("", |(_, end)| end).to_ascii_lowercase();
     let text = match end.as_str() {
-        "txt" | "log" | "md" | "rs" | "c" | "h" | "py" | "sh" | "toml" | "conf" | "diff" | "patch" => {
+        "txt" | "log" | "md" | "rs" | "c" | "h" | "py" | "toml" | "conf" | "diff" | "patch" => {
             "text/plain; charset=utf-8"
         }
         "html" | "htm" => "text/html; charset=utf-8",

@@ -78,9 +78,7 @@ async fn one(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStrea
 async fn race(addresses: &[SocketAddr], source: Option<IpAddr>) -> io::Result<TcpStream> {
     let mut runners = JoinSet::new();
     let mut fault = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    let mut waiting = addresses.iter().take(ADDRESSES_MAX);
-    loop {
-        let Some(&address) = waiting.next() else { break };
+    for &address in addresses.iter().take(ADDRESSES_MAX) {
         runners.spawn(one(address, source));
         if let Ok(Some(ended)) = timeout(NEXT_AFTER, runners.join_next()).await {
             match ended {
