@@ -4,6 +4,7 @@
 mod kit;
 
 mod chain {
+    mod daemon;
     mod deliver;
     mod kit_itself;
     mod net;
