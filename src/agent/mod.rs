@@ -8,4 +8,5 @@ pub mod queue;
 pub mod relay;
 pub mod route;
 pub mod send;
+pub mod show;
 pub mod user;

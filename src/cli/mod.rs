@@ -15,6 +15,7 @@ pub mod secret;
 pub mod send;
 pub mod sendmail;
 pub mod server;
+pub mod show;
 pub mod submit;
 pub mod terminal;
 pub mod user;
@@ -28,6 +29,7 @@ pub fn commands() -> Vec<clap::Command> {
         queue::command(),
         relayd::command(),
         send::command(),
+        show::command(),
         user::command(),
     ]
 }
