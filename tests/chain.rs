@@ -10,6 +10,7 @@ mod chain {
     mod net;
     mod outbound;
     mod queue;
+    mod relay_spellings;
     mod rights;
     mod send;
     mod systemd;

@@ -59,11 +59,14 @@ const OF_THE_MACHINE: [&str; 4] = ["root", "postmaster", "abuse", "mailer-daemon
 const OF_A_DOMAIN: [&str; 2] = ["postmaster", "abuse"];
 
 impl Rules {
-    /// True for the names and addresses of this machine itself.
+    /// True for the names and addresses of this machine itself, in whatever form.
     pub fn is_this_machine(&self, domain: &Domain) -> bool {
         match domain {
             Domain::Name(name) => *name == self.hostname || name == "localhost",
-            Domain::Literal(address) => self.addresses.contains(address),
+            Domain::Literal(address) => {
+                let address = address.to_canonical();
+                address.is_loopback() || address.is_unspecified() || self.addresses.contains(&address)
+            }
         }
     }
 

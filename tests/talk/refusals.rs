@@ -25,7 +25,7 @@ impl When {
     fn so_far(self) -> String {
         let steps = [
             "S: 220 ...\n",
-            "C: EHLO client.example\nS+ 250...\n",
+            "C: EHLO client.example\nS+ 250-...\nS: 250 ...\n",
             "C: MAIL FROM:<joe@client.example>\nS: 250 ...\nC: RCPT TO:<alice@example.org>\nS: 250 ...\n",
             "C: DATA\nS: 354 ...\n",
         ];
@@ -68,7 +68,11 @@ const ROWS: &[Row] = &[
     ("", Text, "C: \\n.\\n\nC: .\nC: QUIT\nS: 550 5.5.2 ...\n! close"),
     // TLS.
     (TLS, Idle, "C: STARTTLS x\nS: 501 5.5.4 ..."),
-    (TLS, Idle, "C: STARTTLS\nS: 220 ...\n! tls\nC: EHLO x\nS+ 250...\nC: STARTTLS\nS: 503 5.5.1 ..."),
+    (
+        TLS,
+        Idle,
+        "C: STARTTLS\nS: 220 ...\n! tls\nC: EHLO x\nS+ 250-...\nS: 250 ...\nC: STARTTLS\nS: 503 5.5.1 ...",
+    ),
     ("@ tls standing\n", Idle, "C: STARTTLS\nS: 503 5.5.1 ..."),
     ("@ tls broken\n", Idle, "C: STARTTLS\nS: 454 4.7.0 ..."),
     ("", Idle, "C: STARTTLS\nS: 502 5.5.1 ..."),
