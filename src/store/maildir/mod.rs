@@ -88,10 +88,9 @@ impl Store for Maildir {
     }
 
     fn delete(&self, home: &Home, folder: &FolderName) -> Result<(), Fault> {
-        let root = account::root(&self.0, home)?;
-        let deleted = folders::delete(&root, folder);
+        folders::delete(&account::root(&self.0, home)?, folder)?;
         Account::of(&self.0.accounts, home).forget(folder);
-        deleted
+        Ok(())
     }
 
     fn rename(&self, home: &Home, from: &FolderName, to: &FolderName) -> Result<(), Fault> {
