@@ -5,6 +5,8 @@ mod kit;
 
 mod peers {
     mod accounts;
+    mod dovecot;
+    mod mblaze;
 }
 
 #[test]

@@ -212,10 +212,10 @@ proptest! {
             let by_memory = perform(&memory, &memory_home, op, &key, &modseqs(&memory_marks));
             prop_assert_eq!(by_disk, by_memory, "{:?}", op);
             prop_assert_eq!(picture(&disk, &disk_home), picture(&memory, &memory_home), "{:?}", op);
-            for index in 0..FOLDERS.len() {
+            for (index, name) in FOLDERS.iter().enumerate() {
                 let by_disk = since(&disk, &disk_home, index, &disk_marks);
                 let by_memory = since(&memory, &memory_home, index, &memory_marks);
-                prop_assert_eq!(by_disk.is_some(), by_memory.is_some(), "{}", FOLDERS[index]);
+                prop_assert_eq!(by_disk.is_some(), by_memory.is_some(), "{}", name);
                 let (Some(by_disk), Some(by_memory)) = (by_disk, by_memory) else { continue };
                 // A restart may tell more than there is, never less.
                 prop_assert!(is_part(&by_memory.changed, &by_disk.changed));

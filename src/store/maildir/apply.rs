@@ -334,8 +334,7 @@ fn changed(old: &Flags, change: FlagChange, flags: &Flags) -> Flags {
 
 /// The letters for a message's flags. Only a keyword that has no letter yet needs the folder's lock.
 fn letters(view: &mut View, base: &str, flags: &Flags) -> io::Result<String> {
-    let (letters, left) = flags.letters(|keyword| view.known.letters.letter_of(keyword));
-    if left.is_empty() && !view.known.overflow.contains_key(base) {
+    if let Some(letters) = view.known.letters_at_hand(base, flags) {
         return Ok(letters);
     }
     let dir = view.dir.clone();

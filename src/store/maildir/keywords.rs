@@ -17,6 +17,8 @@ use std::{collections::BTreeMap, io};
 
 const LETTERS: &str = "dovecot-keywords";
 const OVERFLOW: &str = "posthaste-keywords";
+/// Maildir's `P` says the same, but Dovecot knows only the keyword: both are written.
+const FORWARDED: &str = "$Forwarded";
 const CAP: u64 = 64 * 1024;
 const OVERFLOW_CAP: u64 = 16 * 1024 * 1024;
 
@@ -56,6 +58,21 @@ impl Keywords {
     pub fn letter_of(&self, keyword: &str) -> Option<u8> {
         (b'a'..=b'z')
             .find(|&letter| self.name_of(letter).is_some_and(|name| name.eq_ignore_ascii_case(keyword)))
+    }
+
+    /// The letters of flags, and the keywords that should have one and have not.
+    fn of<'f>(&self, flags: &'f Flags) -> (String, Vec<&'f str>) {
+        let (mut letters, mut left) = flags.letters(|keyword| self.letter_of(keyword));
+        if flags.passed {
+            match self.letter_of(FORWARDED) {
+                Some(letter) => {
+                    let at = letters.find(|other: char| other > letter as char).unwrap_or(letters.len());
+                    letters.insert(at, letter as char);
+                }
+                None => left.push(FORWARDED),
+            }
+        }
+        (letters, left)
     }
 
     /// Gives a letter to a keyword; false when all are taken.
@@ -102,6 +119,12 @@ impl Known {
         flags
     }
 
+    /// The letters for a message's flags, where nothing has to be written for them.
+    pub(super) fn letters_at_hand(&self, base: &str, flags: &Flags) -> Option<String> {
+        let (letters, left) = self.letters.of(flags);
+        (left.is_empty() && !self.overflow.contains_key(base)).then_some(letters)
+    }
+
     /// The letters for a message's flags. Keywords that have no letter get one, durably, or stand in the overflow,
     /// durably; so this is called before the message gets its name. The folder's lock must be held.
     pub(super) fn letters_for(
@@ -111,7 +134,7 @@ impl Known {
         flags: &Flags,
         _lock: &Dotlock,
     ) -> io::Result<String> {
-        let (_, new) = flags.letters(|keyword| self.letters.letter_of(keyword));
+        let (_, new) = self.letters.of(flags);
         let mut given = false;
         for keyword in new {
             given |= self.letters.give(keyword);
@@ -119,8 +142,9 @@ impl Known {
         if given {
             folder.replace(LETTERS, &self.letters.octets())?;
         }
-        let (letters, left) = flags.letters(|keyword| self.letters.letter_of(keyword));
-        let left: Vec<String> = left.into_iter().map(str::to_owned).collect();
+        let (letters, left) = self.letters.of(flags);
+        let left = left.into_iter().filter(|keyword| *keyword != FORWARDED).map(str::to_owned);
+        let left: Vec<String> = left.collect();
         if self.overflow.get(base).map_or(&[][..], Vec::as_slice) != left {
             if left.is_empty() {
                 self.overflow.remove(base);
@@ -165,7 +189,7 @@ fn overflow_octets(overflow: &Overflow) -> Vec<u8> {
 
 /// The letters for a message that is delivered with these flags.
 pub(super) fn letters_for(root: &Dir, folder: &FolderName, base: &str, flags: &Flags) -> io::Result<String> {
-    let (letters, keywords) = flags.letters(|_| None);
+    let (letters, keywords) = Keywords::default().of(flags);
     if keywords.is_empty() {
         return Ok(letters);
     }
@@ -189,6 +213,22 @@ mod tests {
         assert_eq!(keywords.name_of(b'z'), Some("last"));
         assert_eq!(keywords.name_of(b'c'), None);
         assert_eq!(keywords.name_of(b'A'), None);
+    }
+
+    #[test]
+    fn forwarded_is_written_for_dovecot_as_well_and_either_letter_means_it() {
+        let scratch = Scratch::new("forwarded");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        let lock = uidlist::lock(&dir).unwrap();
+        let mut known = Known::read(&dir).unwrap();
+        let flags = Flags { passed: true, seen: true, ..Flags::default() };
+        assert_eq!(known.letters_at_hand("1.a", &flags), None);
+        assert_eq!(known.letters_for(&dir, "1.a", &flags, &lock).unwrap(), "PSa");
+        assert_eq!(known.letters_at_hand("1.a", &flags).as_deref(), Some("PSa"));
+        assert!(known.overflow.is_empty());
+        for letters in ["PS", "Sa", "PSa"] {
+            assert_eq!(known.flags("1.a", letters), flags, "{letters}");
+        }
     }
 
     #[test]
