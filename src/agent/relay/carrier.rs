@@ -14,7 +14,7 @@ use crate::{
         converse::{Agent, Manners, Trouble, converse},
         dial,
         link::{Link, Wire},
-        tls::{Connector, Facts, Role, Trust},
+        tls::{Connector, Facts, Role, Trust, Unusable},
     },
     spool::Spool,
     store::Store,
@@ -23,7 +23,11 @@ use crate::{
         client::{Answer, Ask, Client, Failure, Message, Order, Outcome, Patience, Stage, Tls},
     },
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::time::timeout;
 
 /// How long a connection waits for another message.
@@ -117,12 +121,11 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
             Place::Unix(path) => dial::unix(path, DIAL).await.map(Wire::Unix),
         };
         let wire = wire.map_err(|fault| lost(Stage::Greeting, fault.to_string()))?;
-        let trust = if host.security.is_some() { Trust::System } else { Trust::Anyone };
         let role = match tls {
             Tls::AsItIs if host.security != Some(Security::Implicit) => Role::None,
             _ => {
-                let connector =
-                    Connector::open(&trust).map_err(|fault| lost(Stage::StartTls, fault.to_string()))?;
+                let connector = connector(host.security.is_some());
+                let connector = connector.map_err(|fault| lost(Stage::StartTls, fault.to_string()))?;
                 Role::Client(connector, host.name.clone())
             }
         };
@@ -286,6 +289,21 @@ async fn open<S: Store + 'static, Q: Spool + 'static>(
         }
     });
     opened.await?.map_err(|fault| Why::local("reading the spool", &fault))
+}
+
+/// A context to connect with. The one that trusts anyone has no state and is made once.
+fn connector(verified: bool) -> Result<Connector, Unusable> {
+    static ANYONE: OnceLock<Connector> = OnceLock::new();
+    if verified {
+        return Connector::open(&Trust::System);
+    }
+    match ANYONE.get() {
+        Some(made) => Ok(made.clone()),
+        None => {
+            let made = Connector::open(&Trust::Anyone)?;
+            Ok(ANYONE.get_or_init(|| made).clone())
+        }
+    }
 }
 
 fn why(verdict: Verdict) -> Why {

@@ -5,6 +5,7 @@ use super::{
     Relay, blocking, direct,
     lane::{Carried, Job},
     next_hop::NextHop,
+    settle::SOON,
     text::{PIECE, Reading, fill},
 };
 use crate::{
@@ -42,8 +43,8 @@ type End = (usize, Leaf);
 enum Came {
     /// A verdict for each.
     Tried(Vec<(usize, Verdict)>),
-    /// They have to wait, untried.
-    Crowded,
+    /// They have to wait: too much waits for their destination, or the daemon goes down.
+    Untried,
 }
 
 impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
@@ -54,12 +55,12 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             Err(why) => {
                 let all = waiting(&lease.entry).map(|number| (number, Verdict::Later(why.clone())));
                 let verdicts = all.collect();
-                return self.settle(lease, verdicts, false).await;
+                return self.settle(lease, verdicts, None).await;
             }
         };
         let mut tally = Tally::of(&ends);
         let mut groups = self.start(&lease.entry, ends, &mut tally, &closing);
-        let mut crowded = false;
+        let mut untried = None;
         let mut renewal = tokio::time::interval(LEASE / 2);
         renewal.tick().await;
         loop {
@@ -71,7 +72,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
                             lease = self.record(lease, done).await;
                         }
                     }
-                    Some(Ok(Came::Crowded)) => crowded = true,
+                    Some(Ok(Came::Untried)) if closing.is_wanted() => untried = Some(Duration::ZERO),
+                    Some(Ok(Came::Untried)) => untried = Some(SOON),
                     Some(Err(fault)) => tracing::error!(id = %lease.entry.id, %fault, "a fault in the program"),
                     None => break,
                 },
@@ -83,7 +85,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
                 }
             }
         }
-        self.settle(lease, tally.verdicts(), crowded).await;
+        self.settle(lease, tally.verdicts(), untried).await;
     }
 
     /// Where each waiting recipient leads.
@@ -178,7 +180,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
                 }
                 Came::Tried(recipients.into_iter().map(|(number, _)| number).zip(verdicts).collect())
             }
-            Ok(Carried::Crowded) | Err(_) => Came::Crowded,
+            Ok(Carried::Crowded) | Err(_) => Came::Untried,
         }
     }
 

@@ -225,6 +225,12 @@ impl Lane {
         }
     }
 
+    /// The daemon goes down: who waits is not answered any more.
+    fn abandon(&self) {
+        let waiting = std::mem::take(&mut self.state().queue);
+        drop(waiting);
+    }
+
     /// A worker ends; false when there is work for it after all.
     fn leave(&self) -> bool {
         let mut state = self.state();
@@ -261,6 +267,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
     /// Hands a job to its destination.
     pub(super) fn hand_over(self: &Arc<Self>, hop: &NextHop, job: Job, closing: &Closing) {
         let lane = self.lanes.of(hop);
+        if closing.is_wanted() {
+            return;
+        }
         if lane.push(job) {
             tokio::spawn(work(Arc::clone(self), hop.clone(), lane, closing.clone()));
         }
@@ -282,7 +291,10 @@ async fn work<S: Store + 'static, Q: Spool + 'static>(
             }
             lane.unreachable(verdict);
         }
-        if closing.is_wanted() || lane.leave() {
+        if closing.is_wanted() {
+            return lane.abandon();
+        }
+        if lane.leave() {
             return;
         }
     }

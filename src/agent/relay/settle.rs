@@ -17,24 +17,24 @@ use std::{
 };
 
 /// When a message is looked at again whose destination had too much to do, or whose bounce could not be written.
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 
 impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
-    /// Settles a lease with what came of the attempt; `crowded` when somebody had to wait untried.
+    /// Settles a lease with what came of the attempt; `untried` says when those are looked at again who had to wait.
     pub(super) async fn settle(
         self: &Arc<Self>,
         lease: Lease,
         verdicts: Vec<(usize, Verdict)>,
-        crowded: bool,
+        untried: Option<Duration>,
     ) {
         let relay = Arc::clone(self);
-        let settled = blocking(move || relay.settle_now(lease, verdicts, crowded)).await;
+        let settled = blocking(move || relay.settle_now(lease, verdicts, untried)).await;
         if settled.is_ok() {
             self.due.notify_one();
         }
     }
 
-    fn settle_now(&self, lease: Lease, mut verdicts: Vec<(usize, Verdict)>, crowded: bool) {
+    fn settle_now(&self, lease: Lease, mut verdicts: Vec<(usize, Verdict)>, untried: Option<Duration>) {
         let settings = self.settings();
         let now = self.clock.now();
         let entry = &lease.entry;
@@ -54,7 +54,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             due = None;
         }
         let soon = now.checked_add(SOON).unwrap_or(now);
-        let due = if crowded { Some(due.map_or(soon, |due| due.min(soon))) } else { due };
+        let again = untried.and_then(|wait| now.checked_add(wait));
+        let due = due.into_iter().chain(again).min();
         let id = entry.id.clone();
         if let Err(fault) = self.spool.settle(lease, &verdicts, Next::At(due.unwrap_or(soon))) {
             tracing::error!(%id, %fault, "an outcome could not be written");
