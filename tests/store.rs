@@ -6,6 +6,7 @@ mod kit;
 mod store {
     mod contract;
     mod foreign;
+    mod full;
     mod property;
     pub mod scene;
 }

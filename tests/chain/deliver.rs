@@ -241,3 +241,37 @@ fn an_account_over_its_quota_gets_nothing_until_it_has_room() {
     fs::remove_file(&house.messages("alice", "")[0]).unwrap();
     assert_eq!(deliver_to(&house, &["-d", "alice"], &message).status.code(), Some(0));
 }
+
+#[test]
+fn the_message_and_then_its_name_are_synced_before_the_end() {
+    let Some(strace) = kit::peer("strace") else { return };
+    let house = House::new();
+    let program = house.bare("mail-deliver").get_program().to_owned();
+    let mut command = std::process::Command::new(strace);
+    let calls = "trace=openat,write,fsync,fdatasync,renameat2,linkat,exit_group";
+    command.args(["-o", "trace", "-e", calls]).arg(program).args(["--maildir", "Maildir"]);
+    let mut command = Command::from(command);
+    // The second delivery: the first one makes the Maildir.
+    assert!(deliver(&house, &[], b"first").status.success());
+    command.current_dir(house.path("")).write_stdin("Subject: x\n\nsecond\n").assert().success();
+    let trace = fs::read_to_string(house.path("trace")).unwrap();
+    let lines: Vec<&str> = trace.lines().collect();
+    let opened = |what: &str| {
+        let line = lines.iter().find(|line| line.starts_with("openat(") && line.contains(what)).unwrap();
+        line.rsplit("= ").next().unwrap().to_owned()
+    };
+    let (file, folder) = (opened("\"tmp/"), opened("\"new\""));
+    let at = |start: String| {
+        let at = lines.iter().position(|line| line.starts_with(&start) && !line.contains("= -1"));
+        at.unwrap_or_else(|| panic!("{start} is missing in\n{trace}"))
+    };
+    let order = [
+        at(format!("write({file}, \"Subject")),
+        at(format!("fsync({file})")),
+        at("renameat2(".into()),
+        at(format!("fsync({folder})")),
+        at("exit_group(0)".into()),
+    ];
+    assert!(order.is_sorted(), "{order:?}\n{trace}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("fsync(")).count(), 2, "{trace}");
+}

@@ -1,6 +1,6 @@
 //! What a process remembers of an account: its modification sequence, and the folders that it has looked at.
 
-use super::{Inner, folders, view::View};
+use super::{Inner, folders, scan, view::View};
 use crate::{
     mail::{folder::FolderName, query::ModSeq},
     store::{Fault, Home},
@@ -62,7 +62,7 @@ impl Account {
     }
 
     /// The view of a folder.
-    pub(super) fn view(&self, folder: &FolderName, dir: &Dir) -> io::Result<Arc<Mutex<View>>> {
+    pub(super) fn view(&self, folder: &FolderName, dir: &Dir, clock: &Clock) -> io::Result<Arc<Mutex<View>>> {
         // Not in one breath with the next lines: whoever reads a large folder holds its view, not all others.
         let known = held(&self.views).get(folder).cloned();
         if let Some(view) = known
@@ -75,6 +75,8 @@ impl Account {
             views.retain(|_, view| Arc::strong_count(view) > 1);
         }
         let view = Arc::new(Mutex::new(View::open(dir)?));
+        // A courtesy to the disk: a reader must not fail for it.
+        let _ = scan::clean(dir, clock);
         views.insert(folder.clone(), Arc::clone(&view));
         Ok(view)
     }
@@ -109,14 +111,14 @@ impl Opened {
         };
         let dir = folders::open(&root, folder).map_err(missing)?;
         let account = Account::of(&store.accounts, home);
-        let view = match account.view(folder, &dir) {
+        let view = match account.view(folder, &dir, &store.clock) {
             // Some programs make a folder with cur/ only.
             Err(fault)
                 if fault.kind() == io::ErrorKind::NotFound
                     && (folder.is_inbox() || dir.stat("cur")?.is_some()) =>
             {
                 folders::make(&root, folder)?;
-                account.view(folder, &dir)
+                account.view(folder, &dir, &store.clock)
             }
             opened => opened,
         };

@@ -15,6 +15,8 @@ use std::{
 
 /// How often a folder that changes while it is read is read again.
 const TRIES: usize = 5;
+/// What stands so long in tmp/ nobody is writing any more.
+const ABANDONED: Duration = Duration::from_secs(36 * 3600);
 /// A directory that changed less than so long before it was read may have changed again since, under the same time:
 /// file systems count in steps of up to two seconds.
 const STEP: Duration = Duration::from_secs(2);
@@ -151,6 +153,23 @@ impl Scanner {
     }
 }
 
+/// Takes away what deliveries that were cut off left in tmp/ more than 36 hours ago, as Maildir asks of its readers.
+pub(super) fn clean(folder: &Dir, clock: &Clock) -> io::Result<()> {
+    let tmp = match folder.open("tmp") {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    for name in tmp.names()? {
+        let name = name?;
+        let Some(stat) = tmp.stat(&name)?.filter(|stat| stat.is_file) else { continue };
+        let last = stat.modified.max(stat.changed);
+        if clock.now().duration_since(last).is_ok_and(|age| age > ABANDONED) {
+            tmp.remove(&name)?;
+        }
+    }
+    Ok(())
+}
+
 /// Orders base names by the time in them, so that UIDs follow arrival.
 pub(super) fn by_arrival(base: &str) -> (u64, &str) {
     let seconds = base.split('.').next().and_then(|seconds| seconds.parse().ok());
@@ -233,6 +252,21 @@ mod tests {
         };
         assert_eq!(scanner.scan(&Clock::system(), known).unwrap().unwrap().len(), 1);
         assert_eq!(asked.get(), 1);
+    }
+
+    #[test]
+    fn what_was_left_in_tmp_goes_after_36_hours() {
+        let (scratch, _) = folder(&["cur/1.a:2,"]);
+        fs::create_dir_all(scratch.path().join("tmp/dir")).unwrap();
+        fs::write(scratch.path().join("tmp/left"), "x").unwrap();
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        let clock = Clock::standing(Clock::system().micros());
+        for (hours, there) in [(35, true), (2, false)] {
+            clock.advance(Duration::from_secs(hours * 3600));
+            clean(&dir, &clock).unwrap();
+            assert_eq!(scratch.path().join("tmp/left").exists(), there);
+        }
+        assert!(scratch.path().join("tmp/dir").exists() && scratch.path().join("cur/1.a:2,").exists());
     }
 
     #[test]

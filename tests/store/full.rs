@@ -1,0 +1,132 @@
+//! A disk that is full from any one step on: nothing that was there is lost, and what is answered with success stays.
+
+use super::scene::*;
+use posthaste::{
+    mail::query::{Uid, UidSet},
+    store::{Act, Done, FlagChange, Home, Place, Store, maildir::Maildir},
+    sys::{
+        clock::Clock,
+        disk::{Disk, Faults},
+    },
+};
+use std::collections::BTreeSet;
+
+const ENOSPC: i32 = 28;
+
+/// Every message of both folders by its text.
+fn texts(store: &Maildir, home: &Home) -> Vec<String> {
+    let mut texts = Vec::new();
+    for name in ["INBOX", "Work"] {
+        for uid in store.open(home, &folder(name), false).unwrap().uids.iter() {
+            texts.push(String::from_utf8(octets(store, home, name, uid)).unwrap());
+        }
+    }
+    texts.sort();
+    texts
+}
+
+/// Makes a house with two messages, does `deed` on a disk that fills at each step in turn, and looks at what is left on
+/// a disk that has room again.
+fn at_every_step(
+    deed: impl Fn(&Maildir, &Home) -> Result<Done, posthaste::store::Fault>,
+    judge: impl Fn(Option<Done>, &Maildir, &Home, usize),
+) {
+    for n in 0..200 {
+        let scratch = Scratch::new();
+        let home = scratch.home();
+        let whole = Maildir::new(Disk::inline(), Clock::system());
+        whole.create(&home, &folder("Work")).unwrap();
+        append(&whole, &home, "INBOX", &["\\Seen"], None, b"one").unwrap();
+        append(&whole, &home, "INBOX", &[], None, b"two").unwrap();
+        let faults = Faults::from(n, ENOSPC);
+        let failing = Maildir::new(Disk::failing(faults.clone()), Clock::system());
+        let outcome = deed(&failing, &home);
+        drop(failing);
+        let ended = !faults.struck();
+        assert!(!ended || outcome.is_ok(), "{outcome:?}");
+        judge(outcome.ok(), &Maildir::new(Disk::inline(), Clock::system()), &home, n);
+        if ended {
+            assert!(n > 0, "nothing failed");
+            return;
+        }
+    }
+    panic!("it never ends");
+}
+
+#[test]
+fn an_append_is_there_with_its_uid_or_was_not_acknowledged() {
+    let deed = |store: &Maildir, home: &Home| {
+        let mut draft = store.draft(home, posthaste::store::LineEnds::Wire)?;
+        std::io::Write::write_all(&mut draft, b"three")?;
+        let place = Place { date: None, ..place("Work", &["\\Flagged", "word"]) };
+        act(store, home, Act::Append { draft, place, key: key() })
+    };
+    at_every_step(deed, |done, store, home, n| {
+        let texts = texts(store, home);
+        if let Some(Done::Appended { uid, .. }) = done {
+            assert_eq!(octets(store, home, "Work", uid), b"three", "step {n}");
+            assert_eq!(texts, ["one", "three", "two"], "step {n}");
+        } else {
+            assert!(texts == ["one", "two"] || texts == ["one", "three", "two"], "step {n}: {texts:?}");
+        }
+    });
+}
+
+#[test]
+fn moved_messages_stand_in_one_folder_or_the_other() {
+    let deed = |store: &Maildir, home: &Home| {
+        act(store, home, Act::Move { from: inbox(), uids: all(), to: folder("Work") })
+    };
+    at_every_step(deed, |done, store, home, n| {
+        assert_eq!(texts(store, home), ["one", "two"], "step {n}");
+        if done.is_some() {
+            assert!(listing(store, home, "INBOX").is_empty(), "step {n}");
+        }
+    });
+}
+
+#[test]
+fn copies_are_all_made_or_none() {
+    let deed = |store: &Maildir, home: &Home| {
+        act(store, home, Act::Copy { from: inbox(), uids: all(), to: folder("Work") })
+    };
+    at_every_step(deed, |done, store, home, n| {
+        let originals: Vec<Uid> = listing(store, home, "INBOX").into_iter().map(|row| row.0).collect();
+        assert_eq!(originals, [1, 2], "step {n}");
+        let copies = listing(store, home, "Work").len();
+        // A full disk lets names be taken away, this one does not: copies that can't be taken back may stay.
+        assert!(if done.is_some() { copies == 2 } else { copies <= 2 }, "step {n}: {copies}");
+    });
+}
+
+#[test]
+fn flags_are_the_old_or_the_new_and_an_expunge_removes_nothing_else() {
+    let flag = |store: &Maildir, home: &Home| {
+        act(
+            store,
+            home,
+            Act::Flag {
+                folder: inbox(),
+                uids: UidSet::new([1..=1]),
+                change: FlagChange::Add,
+                flags: flags(&["\\Deleted", "word"]),
+                unchanged_since: None,
+            },
+        )
+    };
+    at_every_step(flag, |done, store, home, n| {
+        let now = listing(store, home, "INBOX").remove(0).1;
+        let allowed = BTreeSet::from(["\\Seen", "\\Deleted \\Seen word"]);
+        assert!(allowed.contains(now.as_str()), "step {n}: {now}");
+        assert!(done.is_none() || now != "\\Seen", "step {n}: {now}");
+    });
+    let expunge = |store: &Maildir, home: &Home| {
+        store.open(home, &inbox(), true)?;
+        act(store, home, Act::Expunge { folder: inbox(), uids: Some(uids(&[2])), deleted_only: false })
+    };
+    at_every_step(expunge, |done, store, home, n| {
+        let texts = texts(store, home);
+        assert!(texts.contains(&"one".to_owned()), "step {n}: {texts:?}");
+        assert!(done.is_none() || texts == ["one"], "step {n}: {texts:?}");
+    });
+}
