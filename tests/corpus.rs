@@ -3,6 +3,10 @@
 
 mod kit;
 
+mod corpus {
+    mod outlines;
+}
+
 #[test]
 fn no_file_is_forgotten() {
     kit::none_forgotten("corpus", include_str!("corpus.rs"));
