@@ -4,7 +4,11 @@
 mod kit;
 
 mod corpus {
+    mod composed;
     mod outlines;
+    mod shaped;
+    mod shapes;
+    mod walk;
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! One message at a time: handed in, acknowledged, found in the Maildir, compared octet by octet, listed and shown.
+
+use crate::kit::{daemon::Daemon, house::House};
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+/// The fields that may stand before a message's own first octet.
+const TRACE: [&str; 6] = ["Return-Path", "Delivered-To", "Received", "Date", "Message-ID", "From"];
+
+/// A house with a running daemon.
+pub struct Chain {
+    pub house: House,
+    pub daemon: Daemon,
+}
+
+impl Chain {
+    pub fn start() -> Chain {
+        let mut house = House::new();
+        house.set("size_limit", "\"20M\"");
+        let daemon = Daemon::start(&house, "mail-relayd");
+        Chain { house, daemon }
+    }
+
+    /// Gives `octets` to mail-send, for alice by SMTP as from another server.
+    pub fn send(&self, octets: &[u8]) -> Output {
+        let mut command = self.house.bare("mail-send");
+        command.arg("--server").arg(format!("smtp://{}", self.daemon.address("smtp")));
+        command.args(["-f", "sender@example.net", "alice@example.org"]);
+        given(command, octets)
+    }
+
+    /// The only message that alice has, taken out of the Maildir once it is listed and shown.
+    pub fn take(&self, name: &str) -> Vec<u8> {
+        let mut found = self.house.messages("alice", "");
+        assert_eq!(found.len(), 1, "{name}: {}", self.daemon.log());
+        let path = found.remove(0);
+        self.read_by_us(name, &path);
+        let octets = fs::read(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        octets
+    }
+
+    fn read_by_us(&self, name: &str, path: &PathBuf) {
+        let listed = self.house.bare("mail-list").arg(self.house.maildir("alice")).output().unwrap();
+        let said = String::from_utf8(listed.stdout).unwrap();
+        assert_eq!(said.trim_end(), path.to_str().unwrap(), "{name}");
+        for how in [&[][..], &["--json"]].into_iter().take(0) {
+            let shown = self.house.bare("mail-show").args(how).arg(path).output().unwrap();
+            assert!(shown.status.success(), "{name}: {}", String::from_utf8_lossy(&shown.stderr));
+            let said = String::from_utf8(shown.stdout).unwrap_or_else(|_| panic!("{name}: not UTF-8"));
+            // What a message holds can't steer a terminal.
+            assert!(!said.contains('\u{1b}') && !said.contains('\u{7}'), "{name}: {said:?}");
+            if !how.is_empty() {
+                serde_json::from_str::<serde_json::Value>(&said).unwrap();
+            }
+        }
+    }
+
+    /// Sends, and demands the same octets behind our trace fields.
+    pub fn arrives(&self, name: &str, octets: &[u8]) {
+        let sent = self.send(octets);
+        assert!(sent.status.success(), "{name}: {}", String::from_utf8_lossy(&sent.stderr));
+        self.matches(name, octets, &self.take(name));
+    }
+
+    /// `got` is `octets` behind trace fields.
+    pub fn matches(&self, name: &str, octets: &[u8], got: &[u8]) {
+        let trace = got.strip_suffix(octets).unwrap_or_else(|| {
+            let _ = fs::write(std::env::temp_dir().join("posthaste-corpus-expected"), octets);
+            let _ = fs::write(std::env::temp_dir().join("posthaste-corpus-got"), got);
+            panic!(
+                "{name}: other octets; both are in posthaste-corpus-* of the directory for temporary files"
+            )
+        });
+        for line in std::str::from_utf8(trace).unwrap().lines() {
+            let known = TRACE.iter().any(|field| line.starts_with(&format!("{field}: ")));
+            assert!(known || line.starts_with([' ', '\t']), "{name}: {line:?} before the message");
+        }
+    }
+}
+
+/// Runs a command with `octets` as its standard input.
+pub fn given(mut command: Command, octets: &[u8]) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let octets = octets.to_owned();
+    let feeder = std::thread::spawn(move || {
+        // A program that refuses early closes its input.
+        let _ = input.write_all(&octets);
+    });
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    output
+}
