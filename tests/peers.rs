@@ -7,6 +7,7 @@ mod peers {
     mod accounts;
     mod dovecot;
     mod mblaze;
+    mod postfix;
 }
 
 #[test]

@@ -103,6 +103,19 @@ impl House {
         found
     }
 
+    /// Waits until a user has so many messages in INBOX.
+    pub fn wait_messages(&self, user: &str, count: usize) {
+        let begun = std::time::Instant::now();
+        loop {
+            let found = self.messages(user, "").len();
+            if found >= count {
+                return;
+            }
+            assert!(begun.elapsed() < super::PATIENCE, "{user} has {found} of {count} messages");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
     /// Writes a file of the house, readable by its owner only.
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);

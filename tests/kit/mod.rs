@@ -7,6 +7,7 @@
 //! - [`sink::Sink`]: an SMTP server that keeps what it gets, and can refuse or hang up at any stage.
 //! - [`smtp::Speaker`]: an SMTP client that says one line after another.
 //! - [`load::Load`]: messages from many connections, with a ledger of what was acknowledged.
+//! - [`postfix::Postfix`]: a Postfix of its own.
 //! - [`scratch::Scratch`]: an empty directory. [`power::Disk`]: one whose power can be cut.
 //! - [`soak`]: whether the long runs are wanted.
 //! - [`peer`]: asks for a foreign program.
@@ -16,6 +17,7 @@
 pub mod daemon;
 pub mod house;
 pub mod load;
+pub mod postfix;
 pub mod power;
 pub mod scratch;
 pub mod sink;
