@@ -8,6 +8,7 @@ mod talk {
     mod client;
     mod player;
     mod refusals;
+    mod relayd;
     mod smtp;
 }
 

@@ -7,7 +7,7 @@ use std::panic;
 
 /// Where in a conversation a row's input is given.
 #[derive(Clone, Copy)]
-enum When {
+pub enum When {
     /// Before the greeting.
     Connected,
     /// Behind it.
@@ -19,7 +19,8 @@ enum When {
     /// Within DATA.
     Text,
 }
-use When::{Connected, Greeted, Idle, Open, Text};
+pub use When::Connected;
+use When::{Greeted, Idle, Open, Text};
 
 impl When {
     fn so_far(self) -> String {
@@ -34,13 +35,13 @@ impl When {
 }
 
 /// Settings, place, what is said and answered.
-type Row = (&'static str, When, &'static str);
+pub type Row = (&'static str, When, &'static str);
 
 const TLS: &str = "@ tls offered\n@ logins offered\n";
-const SUBMISSION: &str = "@ dialect submission\n@ tls standing\n@ logins offered\n";
+pub const SUBMISSION: &str = "@ dialect submission\n@ tls standing\n@ logins offered\n";
 
 /// Rows in which octets come before a reply that they had to wait for: they are another story when they come late.
-const EARLY: [Row; 9] = [
+pub const EARLY: [Row; 9] = [
     ("", Connected, "C: EHLO client.example\nS: 554 5.5.0 ...\n! close"),
     ("", Connected, "C: \\x16\\x03\\x01\\\nS: 554 5.5.0 ...\n! close"),
     ("", Greeted, "C: EHLO client.example\nC: MAIL FROM:<>\nS: 554 5.5.0 ...\n! close"),
@@ -52,7 +53,7 @@ const EARLY: [Row; 9] = [
     (TLS, Idle, "C: STARTTLS\nC: \\x16\\x03\\x01\\\nS: 554 5.5.0 ...\n! close"),
 ];
 
-const ROWS: &[Row] = &[
+pub const ROWS: &[Row] = &[
     // What must not stand in DATA, and what must not end it.
     ("", Text, "C: a\\nb\nC: .\nS: 550 5.5.2 ...\n! close"),
     ("", Text, "C: a\\rb\nC: .\nS: 550 5.5.2 ...\n! close"),
@@ -216,17 +217,21 @@ const ROWS: &[Row] = &[
 const SUBMISSION_IN: &str =
     "@ dialect submission\n@ tls standing\n@ logins offered\n@ login alice@example.org\n";
 
+/// A row as a dialogue. Where the connection is to stay of use, that is tried.
+pub fn dialogue((order, when, row): &Row) -> String {
+    let of_use = if row.ends_with("! close") { "" } else { "C: NOOP\nS: 250 2.0.0 Ok\n" };
+    format!("{order}{}{row}\n{of_use}", when.so_far())
+}
+
 fn judge(rows: &[Row], paces: &[Pace]) {
     let mut wrong = Vec::new();
-    for (order, when, row) in rows {
-        let of_use = if row.ends_with("! close") { "" } else { "C: NOOP\nS: 250 2.0.0 Ok\n" };
-        let text = format!("{order}{}{row}\n{of_use}", when.so_far());
-        let talk = Talk::parse("row", &text, Side::Server);
+    for row in rows {
+        let talk = Talk::parse("row", &dialogue(row), Side::Server);
         for pace in paces {
             let played = panic::catch_unwind(|| talk.play_session_at(*pace, scripted));
             if let Err(fault) = played {
                 let said = fault.downcast_ref::<String>().cloned().unwrap_or_default();
-                wrong.push(format!("{row}\n{said}"));
+                wrong.push(format!("{}\n{said}", row.2));
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The SMTP server's dialogues, and the town that its scripted agent knows.
 //!
 //! `@` lines of a dialogue: `dialect smtp|submission|lmtp`, `tls none|offered|broken|standing`, `logins offered`, `login NAME`
-//! (the listener knows who it is), `plaintext` (may log in without TLS), `bare` (local parts alone), `size N`, `recipients N`.
+//! (the listener knows who it is), `plaintext` (may log in without TLS), `bare` (local parts alone), `size N`, `recipients N`, and
+//! `town` where what is said is the town's own, so that `mail-relayd` itself would say something else.
 //!
 //! Of the town: alice (password wonderland) and bob live in example.org; its postmaster is at home. `full` has no room
 //! now, `picky` takes an envelope but no message, `slow` is why the whole house goes away. Who logged in may write anywhere.
@@ -58,7 +59,7 @@ fn order(talk: &Talk) -> (Settings, Known) {
     let mut known = Known::default();
     for (key, value) in talk.settings() {
         match (key, value) {
-            ("dialect", _) => {}
+            ("dialect", _) | ("town", "") => {}
             ("tls", "none") => settings.tls = Tls::None,
             ("tls", "offered") => settings.tls = Tls::Offered,
             ("tls", "broken") => settings.tls = Tls::Broken,
