@@ -6,6 +6,7 @@ mod kit;
 mod chain {
     mod daemon;
     mod deliver;
+    mod demo;
     mod kit_itself;
     mod net;
     mod outbound;

@@ -102,3 +102,20 @@ fn mandoc_has_nothing_to_say() {
         assert!(said.is_empty(), "{}", said.join("\n"));
     }
 }
+
+#[test]
+fn pages_refer_to_pages_that_exist() {
+    let pages = Page::all();
+    for page in &pages {
+        // `.Xr` alone or after `.It`.
+        for line in page.text.lines().filter_map(|line| {
+            line.strip_prefix(".It ").unwrap_or(line).trim_start_matches('.').strip_prefix("Xr ")
+        }) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (name, section) = (words[0], words[1]);
+            let ours = name.starts_with("mail-") || name.starts_with("posthaste") || name == "sendmail";
+            let there = pages.iter().any(|page| page.name == format!("{name}.{section}"));
+            assert!(!ours || there, "{}: {name}({section}) is no page of ours", page.name);
+        }
+    }
+}

@@ -4,7 +4,7 @@ use super::programs;
 use crate::kit;
 use clap::Command;
 use posthaste::cli;
-use std::fs;
+use std::{fs, path::Path};
 
 /// Every word of the documents that looks like a program of ours, `mail-` and letters.
 fn named(text: &str) -> Vec<String> {
@@ -65,7 +65,32 @@ fn make_targets_in_the_documents_exist() {
         for part in text.split("`make ").skip(1) {
             let target: String =
                 part.chars().take_while(|next| next.is_ascii_lowercase() || *next == '-').collect();
+            // `make VARIABLE=value` builds.
+            let target = if target.is_empty() { "all".to_owned() } else { target };
             assert!(makefile.contains(&format!("\n{target}:")), "{name}: there is no `make {target}`");
         }
+    }
+}
+
+#[test]
+fn files_that_the_architecture_names_exist() {
+    fn walk(dir: &Path, found: &mut Vec<String>) {
+        for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true => walk(&path, found),
+                false => found.push(path.to_str().unwrap().to_owned()),
+            }
+        }
+    }
+    let mut files = Vec::new();
+    for dir in ["src", "tests", "bin"] {
+        walk(&kit::root().join(dir), &mut files);
+    }
+    let text = fs::read_to_string(kit::root().join("ARCHITECTURE.md")).unwrap();
+    for name in text.split('`').filter(|word| word.ends_with(".rs") && !word.contains(['*', ' '])) {
+        assert!(
+            files.iter().any(|file| file.ends_with(&format!("/{name}"))),
+            "ARCHITECTURE.md: there is no {name}"
+        );
     }
 }
