@@ -5,6 +5,7 @@ mod kit;
 
 mod peers {
     mod accounts;
+    mod clients;
     mod dovecot;
     mod mblaze;
     mod postfix;
