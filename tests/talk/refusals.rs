@@ -143,6 +143,9 @@ pub const ROWS: &[Row] = &[
     ("", Idle, "C: MAIL FROM:<@a.example:b@c.example>\nS: 501 5.1.7 ..."),
     ("", Idle, "C: MAIL FROM:<\\xc3\\xbc@b.example>\nS: 553 5.6.7 ..."),
     ("", Idle, "C: MAIL FROM:<a@\\xc3\\xbc.example>\nS: 553 5.6.7 ..."),
+    // Forwarders' senders (SRS) and those of lists (VERP) are long.
+    ("", Idle, "C: MAIL FROM:<SRS0=\\*200(x)=a.example=joe@b.example>\nS: 250 ..."),
+    ("", Idle, "C: MAIL FROM:<\\*300(x)@b.example>\nS: 501 5.1.7 ..."),
     ("", Open, "C: RCPT\nS: 501 5.5.4 ..."),
     ("", Open, "C: RCPT FROM:<alice@example.org>\nS: 501 5.5.4 ..."),
     ("", Open, "C: RCPT TO:<>\nS: 501 5.1.3 ..."),
