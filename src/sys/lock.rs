@@ -26,7 +26,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Dovecot's dotlock: a file `NAME.lock` beside what it protects, holding `PID:HOST`. It goes when dropped.
 ///
-/// The lock of a dead process on this host is broken at once, any lock after two minutes without a change. Threads
+/// The lock of a dead process on this host is broken at once, one whose process can't be asked (it says another host, or
+/// nothing) after two minutes without a change. Threads
 /// of one process exclude each other as well; who holds a lock must not ask for it again.
 #[derive(Debug)]
 pub struct Dotlock {
@@ -99,7 +100,7 @@ fn break_stale(dir: &Dir, lock: &OsStr, host: &str) -> io::Result<bool> {
     let file = match dir.open_file(lock) {
         Ok(file) => file,
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(true),
-        // Not a plain file, or not ours to read: only its age can tell.
+        // Not a plain file, or not ours to read: whoever put it there has to take it away.
         Err(_) => return Ok(false),
     };
     let stat = rustix::fs::fstat(&file)?;
