@@ -41,7 +41,7 @@ const TLS: &str = "@ tls offered\n@ logins offered\n";
 pub const SUBMISSION: &str = "@ dialect submission\n@ tls standing\n@ logins offered\n";
 
 /// Rows in which octets come before a reply that they had to wait for: they are another story when they come late.
-pub const EARLY: [Row; 9] = [
+pub const EARLY: [Row; 11] = [
     ("", Connected, "C: EHLO client.example\nS: 554 5.5.0 ...\n! close"),
     ("", Connected, "C: \\x16\\x03\\x01\\\nS: 554 5.5.0 ...\n! close"),
     ("", Greeted, "C: EHLO client.example\nC: MAIL FROM:<>\nS: 554 5.5.0 ...\n! close"),
@@ -49,6 +49,16 @@ pub const EARLY: [Row; 9] = [
     ("", Open, "C: DATA\nC: Subject: x\nS: 554 5.5.0 ...\n! close"),
     ("", Idle, "C: DATA\nC: Subject: x\nS: 554 5.5.0 ...\n! close"),
     (SUBMISSION, Idle, "C: AUTH LOGIN\nC: \\b(alice)\nS: 554 5.5.0 ...\n! close"),
+    (
+        SUBMISSION,
+        Idle,
+        "C: AUTH LOGIN\nS: 334 ...\nC: \\b(alice)\nC: \\b(wonderland)\nS: 554 5.5.0 ...\n! close",
+    ),
+    (
+        SUBMISSION,
+        Idle,
+        "C: AUTH PLAIN\nS: 334 ...\nC: \\b(\\0alice\\0wonderland)\nC: MAIL FROM:<a@b.c>\nS: 554 5.5.0 ...\n! close",
+    ),
     (TLS, Idle, "C: STARTTLS\nC: RSET\nS: 554 5.5.0 ...\n! close"),
     (TLS, Idle, "C: STARTTLS\nC: \\x16\\x03\\x01\\\nS: 554 5.5.0 ...\n! close"),
 ];
@@ -77,6 +87,7 @@ pub const ROWS: &[Row] = &[
     ("@ tls standing\n", Idle, "C: STARTTLS\nS: 503 5.5.1 ..."),
     ("@ tls broken\n", Idle, "C: STARTTLS\nS: 454 4.7.0 ..."),
     ("", Idle, "C: STARTTLS\nS: 502 5.5.1 ..."),
+    ("", Greeted, "C: \\x16\\x03\\x01\\x02\\0\\\nS: 554 5.5.0 ...\n! close"),
     // A browser.
     ("", Greeted, "C: GET / HTTP/1.1\nC: Host: mx\nC:\nS: 421 4.7.0 ...\n! close"),
     ("", Greeted, "C: POST / HTTP/1.1\nC: MAIL FROM:<>\nS: 421 4.7.0 ...\n! close"),
@@ -284,7 +295,13 @@ fn wrong_passwords_count_as_errors() {
 
 #[test]
 fn commands_that_lead_nowhere_become_errors() {
-    for idle in ["NOOP\nS: 250 ...", "HELP\nS: 214 ...", "VRFY x\nS: 252 ...", "RSET\nS: 250 ..."] {
+    for idle in [
+        "NOOP\nS: 250 ...",
+        "HELP\nS: 214 ...",
+        "VRFY x\nS: 252 ...",
+        "RSET\nS: 250 ...",
+        "EHLO a\nS+ 250-...\nS: 250 ...",
+    ] {
         let (command, _) = idle.split_once('\n').unwrap();
         let text = format!(
             "{}{}C: {command}\nS: 421 4.7.0 Too many errors\n! close\n",

@@ -96,6 +96,7 @@ fn each_refusal_is_given_on_a_socket() {
         }
     }
     assert!(played > 100, "{played}");
+    daemon.logged("reply=\"550 5.5.2 The message holds a bare CR");
     assert!(house.messages("alice", "").len() < 20, "refused messages were kept");
 }
 

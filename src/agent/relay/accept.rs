@@ -326,6 +326,11 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
         }
     }
 
+    /// The session refused so much by itself: bad commands, bad texts, slowness.
+    pub(super) fn misspoke(&self, count: u32, last: &Reply) {
+        tracing::info!(client = self.client(), count, reply = %last, "refused what the client said");
+    }
+
     fn refused(&self, sender: Option<&Mailbox>, recipient: Option<&Mailbox>, reply: &Reply) {
         let from = sender.map_or_else(|| "<>".to_owned(), Mailbox::to_string);
         let to = recipient.map(Mailbox::to_string).unwrap_or_default();

@@ -131,6 +131,9 @@ async fn session<S: Store + 'static, Q: Spool + 'static>(relay: Arc<Relay<S, Q>>
     let mut session = Server::new(Arc::new(told), known);
     // The agent was told of any trouble.
     let _ = converse(&mut session, &mut agent, link, &role, &Manners::SERVER).await;
+    if let Some((count, last)) = session.refused() {
+        agent.misspoke(count, last);
+    }
 }
 
 /// What is known of a connection before it speaks.

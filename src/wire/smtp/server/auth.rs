@@ -4,7 +4,7 @@ use super::{
     Answer, Ask, Cx,
     state::{Next, State},
     table,
-    waiting::{ExpectMail, Waiting},
+    waiting::{EARLY, ExpectMail, Waiting},
 };
 use crate::wire::{
     line::Framed,
@@ -96,8 +96,10 @@ impl ExpectResponse {
         let idle = || Waiting::Mail(ExpectMail).into();
         let next = match framed {
             Framed::More => Next::Turn(State::Response(self), cx.read()),
-            Framed::Flood => Next::close(&TOO_LONG, out),
+            Framed::Flood => cx.close(&TOO_LONG, out),
             Framed::TooLong => cx.refuse(&TOO_LONG, idle(), out),
+            // Its line ends a group too.
+            Framed::Line(_) if octets.len() > used => cx.close(&EARLY, out),
             Framed::Line(b"*") => cx.refuse(&CANCELLED, idle(), out),
             Framed::Line(line) => {
                 match decode(line).and_then(|octets| self.exchange.handle(&octets).map_err(refused)) {
@@ -124,7 +126,7 @@ impl AwaitLogin {
             }
             Answer::Say(reply) if !reply.is_positive() => {
                 cx.failed_logins += 1;
-                Some(cx.refuse(&reply, idle, out))
+                Some(cx.pass_on(&reply, idle, out))
             }
             _ => None,
         }

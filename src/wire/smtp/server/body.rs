@@ -74,7 +74,7 @@ impl AwaitOpen {
     pub(super) fn answer(self, cx: &mut Cx, answer: Answer, out: &mut Vec<u8>) -> Option<Next> {
         let reply = accepted(answer, Reply::plain(354, "Go ahead; end with a dot on a line alone"))?;
         if reply.code != 354 {
-            return Some(cx.refuse(&reply, Waiting::Mail(ExpectMail).into(), out));
+            return Some(cx.pass_on(&reply, Waiting::Mail(ExpectMail).into(), out));
         }
         reply.print(out);
         Some(Next::On(State::Body(ExpectBody {
@@ -158,13 +158,13 @@ impl ExpectBody {
     }
 
     /// Gives the refusal and closes.
-    fn parting(self, cx: &Cx, out: &mut Vec<u8>) -> Next {
+    fn parting(self, cx: &mut Cx, out: &mut Vec<u8>) -> Next {
         match self.refused {
             Some(refused) => {
                 for _ in 1..replies(cx, self.recipients) {
                     refused.reply.print(out);
                 }
-                Next::close(&refused.reply, out)
+                cx.close(&refused.reply, out)
             }
             None => Next::Turn(State::Closed, Step::Close),
         }
@@ -209,6 +209,6 @@ impl AwaitOutcome {
         if replies.iter().any(Reply::is_positive) {
             (cx.errors, cx.idle_commands) = (0, 0);
         }
-        Some(cx.refuse(last, Waiting::Mail(ExpectMail).into(), out))
+        Some(cx.pass_on(last, Waiting::Mail(ExpectMail).into(), out))
     }
 }

@@ -1,7 +1,7 @@
 //! From the first octet to the list of extensions.
 
 use super::{
-    Cx, Tls,
+    Cx, TOO_MANY_ERRORS, Tls,
     state::{Next, State},
     waiting::{EARLY, ExpectHello, ExpectMail, Waiting},
 };
@@ -25,10 +25,10 @@ pub(super) fn begin(cx: &mut Cx) -> Next {
 
 impl ExpectSilence {
     /// Whoever speaks before the greeting does not follow the conversation.
-    pub(super) fn octets(self, octets: &[u8], out: &mut Vec<u8>) -> (usize, Next) {
+    pub(super) fn octets(self, cx: &mut Cx, octets: &[u8], out: &mut Vec<u8>) -> (usize, Next) {
         match octets {
             [] => (0, Next::Turn(State::Silence(self), Step::More)),
-            _ => (octets.len(), Next::close(&EARLY, out)),
+            _ => (octets.len(), cx.close(&EARLY, out)),
         }
     }
 }
@@ -91,6 +91,12 @@ pub(super) fn ehlo(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
 
 fn greeted(cx: &mut Cx, arguments: &str, extended: bool) -> Result<(), Reply> {
     let hello = command::hello(arguments)?;
+    if !cx.peer.hello.is_empty() {
+        cx.idles();
+        if cx.is_tried() {
+            return Err(TOO_MANY_ERRORS);
+        }
+    }
     let peer = Arc::make_mut(&mut cx.peer);
     peer.hello = hello.to_owned();
     peer.extended = extended;

@@ -55,7 +55,7 @@ impl AwaitMail {
             true => Waiting::Rcpt(ExpectRcpt { recipients: 0 }),
             false => Waiting::Mail(ExpectMail),
         };
-        Some(cx.refuse(&reply, then.into(), out))
+        Some(cx.pass_on(&reply, then.into(), out))
     }
 }
 
@@ -78,7 +78,7 @@ impl AwaitRcpt {
     pub(super) fn answer(self, cx: &mut Cx, answer: Answer, out: &mut Vec<u8>) -> Option<Next> {
         let reply = accepted(answer, Reply::fixed(250, 1, 5, "Ok"))?;
         let recipients = self.recipients + usize::from(reply.is_positive());
-        Some(cx.refuse(&reply, Waiting::Rcpt(ExpectRcpt { recipients }).into(), out))
+        Some(cx.pass_on(&reply, Waiting::Rcpt(ExpectRcpt { recipients }).into(), out))
     }
 }
 

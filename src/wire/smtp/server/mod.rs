@@ -153,6 +153,8 @@ struct Cx {
     errors: u32,
     idle_commands: u32,
     failed_logins: u32,
+    /// Refusals that the agent does not know of: how many, and the last.
+    refused: (u32, Option<Reply>),
     draining: bool,
     /// Something was completed since octets were last waited for, so that a new deadline begins.
     fresh: bool,
@@ -174,10 +176,16 @@ impl Server {
             errors: 0,
             idle_commands: 0,
             failed_logins: 0,
+            refused: (0, None),
             draining: false,
             fresh: true,
         };
         Server { cx, state: State::Closed }
+    }
+
+    /// What was refused without asking the agent (bad commands, bad texts, slowness): how often, and the last reply.
+    pub fn refused(&self) -> Option<(u32, &Reply)> {
+        self.cx.refused.1.as_ref().map(|last| (self.cx.refused.0, last))
     }
 
     /// Who is talking.
@@ -216,6 +224,8 @@ impl Session for Server {
     }
 }
 
+const TOO_MANY_ERRORS: Reply = Reply::fixed(421, 7, 0, "Too many errors");
+
 impl Cx {
     fn peer(settings: &Settings, known: &Known) -> Arc<Peer> {
         let secured = settings.tls == Tls::Standing;
@@ -246,16 +256,51 @@ impl Cx {
         matches!(self.settings.tls, Tls::Offered | Tls::Broken) && !self.peer.secured
     }
 
-    /// Gives a refusal and counts it. Over the budget it is the last.
+    /// Notes a reply for [`Server::refused`].
+    fn note(&mut self, reply: &Reply) {
+        if reply.code >= 400 {
+            self.refused.0 += 1;
+            self.refused.1 = Some(reply.clone());
+        }
+    }
+
+    /// Counts a command that brings no message forward.
+    fn idles(&mut self) {
+        self.idle_commands += 1;
+        if self.idle_commands > self.budget().idle_commands {
+            self.errors += 1;
+        }
+    }
+
+    /// True when the peer has made more errors than its budget allows.
+    fn is_tried(&self) -> bool {
+        self.errors > self.budget().errors
+    }
+
+    /// Gives a last reply.
+    fn close(&mut self, reply: &Reply, out: &mut Vec<u8>) -> Next {
+        self.note(reply);
+        reply.print(out);
+        Next::Turn(State::Closed, Step::Close)
+    }
+
+    /// Gives a reply of our own.
     fn refuse(&mut self, reply: &Reply, then: State, out: &mut Vec<u8>) -> Next {
+        self.note(reply);
+        self.pass_on(reply, then, out)
+    }
+
+    /// Gives the agent's reply, and counts it where it is an error. Over the budget it is the last, as a 421 is.
+    fn pass_on(&mut self, reply: &Reply, then: State, out: &mut Vec<u8>) -> Next {
         if reply.code == 421 {
-            return Next::close(reply, out);
+            reply.print(out);
+            return Next::Turn(State::Closed, Step::Close);
         }
         if reply.code >= 500 {
             self.errors += 1;
         }
-        if self.errors > self.budget().errors {
-            return Next::close(&Reply::fixed(421, 7, 0, "Too many errors"), out);
+        if self.is_tried() {
+            return self.close(&TOO_MANY_ERRORS, out);
         }
         reply.print(out);
         Next::On(then)

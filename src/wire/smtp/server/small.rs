@@ -3,12 +3,9 @@
 use super::{Cx, hello, state::Next, state::State, waiting::Waiting};
 use crate::wire::smtp::{command, reply::Reply};
 
-/// Counts a command that brings no message forward, and gives its reply.
+/// Gives the reply to a command that brings no message forward.
 fn idle(cx: &mut Cx, reply: &Reply, then: State, out: &mut Vec<u8>) -> Next {
-    cx.idle_commands += 1;
-    if cx.idle_commands > cx.budget().idle_commands {
-        cx.errors += 1;
-    }
+    cx.idles();
     cx.refuse(reply, then, out)
 }
 
@@ -50,7 +47,7 @@ pub(super) fn rset(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
 /// RFC 5321 section 4.1.1.10.
 pub(super) fn quit(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec<u8>) -> Next {
     match command::nothing(arguments) {
-        Ok(()) => Next::close(&Reply::fixed(221, 0, 0, "Bye"), out),
+        Ok(()) => cx.close(&Reply::fixed(221, 0, 0, "Bye"), out),
         Err(reply) => cx.refuse(&reply, waiting.into(), out),
     }
 }
@@ -64,6 +61,6 @@ pub(super) fn starttls(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut
 }
 
 /// A web browser was told to come here. What follows is not for us.
-pub(super) fn http(_: Waiting, _: &mut Cx, _: &str, out: &mut Vec<u8>) -> Next {
-    Next::close(&Reply::fixed(421, 7, 0, "This is not HTTP"), out)
+pub(super) fn http(_: Waiting, cx: &mut Cx, _: &str, out: &mut Vec<u8>) -> Next {
+    cx.close(&Reply::fixed(421, 7, 0, "This is not HTTP"), out)
 }

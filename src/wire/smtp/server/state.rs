@@ -45,12 +45,6 @@ pub(super) enum Next {
 }
 
 impl Next {
-    /// A last reply.
-    pub(super) fn close(reply: &Reply, out: &mut Vec<u8>) -> Next {
-        reply.print(out);
-        Next::Turn(State::Closed, Step::Close)
-    }
-
     /// The agent drops the transaction first.
     pub(super) fn reset(then: State) -> Next {
         Next::Turn(State::Reset(Box::new(then)), Step::Ask(Ask::Reset))
@@ -66,8 +60,8 @@ impl State {
     /// Takes octets: how many, and what follows.
     pub(super) fn octets(self, cx: &mut Cx, octets: &[u8], out: &mut Vec<u8>) -> (usize, Next) {
         match self {
-            State::Silence(state) => state.octets(octets, out),
-            State::Command(_) | State::Response(_) if cx.draining => (0, Next::close(&DRAINING, out)),
+            State::Silence(state) => state.octets(cx, octets, out),
+            State::Command(_) | State::Response(_) if cx.draining => (0, cx.close(&DRAINING, out)),
             State::Command(state) => state.octets(cx, octets, out),
             State::Response(state) => state.octets(cx, octets, out),
             State::Body(state) => state.octets(cx, octets, out),
@@ -81,11 +75,11 @@ impl State {
         match (input, self) {
             (Input::Begin, _) => hello::begin(cx),
             (Input::Deadline, State::Silence(_)) => hello::greet(cx, out),
-            (Input::Deadline, _) => Next::close(&DEADLINE, out),
+            (Input::Deadline, _) => cx.close(&DEADLINE, out),
             (Input::Event(Event::Drain), state) => {
                 cx.draining = true;
                 match state {
-                    State::Command(_) | State::Response(_) | State::Silence(_) => Next::close(&DRAINING, out),
+                    State::Command(_) | State::Response(_) | State::Silence(_) => cx.close(&DRAINING, out),
                     state => Next::Turn(state, Step::More),
                 }
             }
@@ -103,7 +97,7 @@ impl State {
                     (State::Outcome(state), answer) => state.answer(cx, answer, out),
                     _ => None,
                 };
-                next.unwrap_or_else(|| Next::close(&CONFUSED, out))
+                next.unwrap_or_else(|| cx.close(&CONFUSED, out))
             }
             _ => Next::Turn(State::Closed, Step::Close),
         }

@@ -120,6 +120,16 @@ fn who_answers_something_else_loses_the_connection_and_nothing_is_acknowledged()
 }
 
 #[test]
+fn what_the_agent_never_hears_of_is_remembered_for_its_log() {
+    let mut server = in_text(1000);
+    assert!(server.refused().is_none());
+    let mut out = Vec::new();
+    server.turn(Input::Octets(b"a\nb\r\n.\r\n"), &mut out);
+    server.turn(Input::Answer(Answer::Yes), &mut out);
+    assert!(matches!(server.refused(), Some((1, last)) if last.code == 550));
+}
+
+#[test]
 fn the_keyword_of_received_says_what_stood() {
     let peer =
         |extended, secured, authenticated| Peer { extended, secured, authenticated, ..Peer::default() };

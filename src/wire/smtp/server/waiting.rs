@@ -44,6 +44,9 @@ impl From<Waiting> for State {
 impl Waiting {
     /// Takes at most one command.
     pub(super) fn octets(self, cx: &mut Cx, octets: &[u8], out: &mut Vec<u8>) -> (usize, Next) {
+        if matches!((self, octets), (Waiting::Hello(_), [0x16, 0x03, ..])) {
+            return (octets.len(), cx.close(&TLS_AT_ONCE, out));
+        }
         let mut budget = table::LINE;
         if !cx.framer.is_skipping() {
             let room = table::begun(octets).map_or(0, |row| row.room(cx));
@@ -53,7 +56,10 @@ impl Waiting {
         let (used, framed) = cx.framer.take(octets, budget, FLOOD);
         let next = match framed {
             Framed::More => Next::Turn(self.into(), cx.read()),
-            Framed::Flood => Next::close(&too_long(cx), out),
+            Framed::Flood => {
+                let reply = too_long(cx);
+                cx.close(&reply, out)
+            }
             Framed::TooLong => {
                 let reply = too_long(cx);
                 cx.refuse(&reply, self.into(), out)
@@ -76,7 +82,7 @@ impl Waiting {
             return cx.refuse(&OTHER_DIALECT, self.into(), out);
         }
         if row.ends_group && followed {
-            return Next::close(&EARLY, out);
+            return cx.close(&EARLY, out);
         }
         if !row.allows(self) {
             return cx.refuse(&self.out_of_place(cx), self.into(), out);
@@ -114,6 +120,8 @@ impl Waiting {
 /// Octets that came before the reply which they should have waited for: pipelining where it is not allowed
 /// (RFC 2920 section 3.1) is how commands are smuggled past what stands between.
 pub(super) const EARLY: Reply = Reply::fixed(554, 5, 0, "You spoke before your turn");
+/// A TLS record of a handshake (RFC 8446 section 5.1): its client waits for a server that is not here.
+const TLS_AT_ONCE: Reply = Reply::fixed(554, 5, 0, "TLS does not stand here from the start");
 const UNKNOWN: Reply = Reply::fixed(500, 5, 2, "Unknown command");
 const OTHER_DIALECT: Reply = Reply::fixed(500, 5, 1, "Not in this dialect");
 
