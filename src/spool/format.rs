@@ -4,6 +4,10 @@
 //! Nothing here opens a file. What is read is not trusted: every length is checked, every budget is counted, and
 //! what is wrong is named.
 
+mod fuzz;
+
+pub use fuzz::fuzz;
+
 use super::Standing;
 use crate::mail::{
     address::Mailbox,

@@ -1,6 +1,11 @@
 //! mail-queue: against a control socket whose daemon is played here, and against a spool without a daemon.
 
-use crate::kit::house::House;
+use crate::kit::{
+    daemon::Daemon,
+    house::House,
+    sink::{Act, Sink, Stage},
+    smtp::Speaker,
+};
 use posthaste::{
     agent::queue::Desk,
     mail::{
@@ -188,6 +193,50 @@ fn the_daemon_is_asked_and_told() {
         assert_eq!(ask(&house, "list"), (0, "Mail queue is empty\n".to_owned(), String::new()));
         assert_eq!(ask(&house, "list --json"), (0, String::new(), String::new()));
     });
+}
+
+/// The real daemon: messages that wait are retried, held, let go and removed by the program that people use.
+#[test]
+fn a_real_daemon_obeys() {
+    let sink = Sink::start();
+    sink.always(Stage::Mail, "", Act::Say("451 4.3.0 not now".to_owned()));
+    let mut house = House::new();
+    house.set("relayd.relay_from", r#"["127.0.0.0/8"]"#);
+    house.set("relayd.smarthost", format!("\"smtp://{}\"", sink.address()));
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let mut client = Speaker::tcp(daemon.tcp("smtp")).hello();
+    let put_off = |number: usize| {
+        let put_off = |entry: &serde_json::Value| entry["recipients"][0]["tries"] == 1;
+        let mut rows = Vec::new();
+        // The daemon says so in its log just before it writes it down.
+        for _ in 0..500 {
+            let (status, out, err) = ask(&house, "list --json");
+            assert_eq!(status, 0, "{err}");
+            rows = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>();
+            if rows.len() == number && rows.iter().all(put_off) {
+                return rows;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("not {number} messages were put off: {rows:?}");
+    };
+    for number in 1..=3 {
+        client.deliver("alice@example.org", &[&format!("you{number}@example.net")], "Subject: x\n\nx\n");
+    }
+    let rows = put_off(3);
+    let id = |number: usize| rows[number]["id"].as_str().unwrap();
+    assert_eq!(rows[0]["recipients"][0]["status"], "4.3.0");
+    sink.relent();
+    assert_eq!(ask(&house, &format!("retry {}", id(0))).0, 0);
+    assert_eq!(sink.wait(1)[0].rcpts, ["TO:<you1@example.net>"]);
+    assert_eq!(ask(&house, &format!("remove {}", id(1))), (0, String::new(), String::new()));
+    assert_eq!(ask(&house, &format!("hold {}", id(2))), (0, String::new(), String::new()));
+    let (_, out, _) = ask(&house, "");
+    assert!(out.contains(id(2)) && out.contains("held") && !out.contains(id(1)), "{out}");
+    assert_eq!(ask(&house, &format!("release {}", id(2))).0, 0);
+    assert_eq!(sink.wait(2)[1].rcpts, ["TO:<you3@example.net>"]);
+    drop(client);
+    assert!(daemon.stop().success());
 }
 
 /// A reader that has enough ends nothing in disgrace.

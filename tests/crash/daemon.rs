@@ -1,6 +1,9 @@
 //! The real daemon under load, killed at random moments and at every edge; started again, nothing may be missing.
 
-use super::trace::{self, Call, acknowledged_last};
+use super::{
+    ledger::Death,
+    trace::{self, Call, acknowledged_last},
+};
 use crate::kit::{
     self, PATIENCE,
     daemon::Daemon,
@@ -82,29 +85,35 @@ fn drained(house: &House) {
     }
 }
 
-/// Every letter that was acknowledged came to each of its recipients, at most one of them twice for each kill; none
-/// came that was refused.
-fn judge(house: &House, sink: &Sink, ledgers: &[Ledger]) {
+/// Connections that the daemon has to one host at most: so many transactions can be open at a kill.
+const LANES: usize = 20;
+
+/// Every letter that was acknowledged came to each of its recipients. It may have come once more for each kill that it
+/// lived through, of which there is one behind each ledger, and in all not more often than transactions can have been
+/// open. None came that was refused, unless the disk was taken away in the middle (`Death::PowerCut`): then nobody could
+/// take it back.
+fn judge(house: &House, sink: &Sink, ledgers: &[Ledger], death: Death) {
     let copies = copies(house, sink);
-    let mut wanted = 0;
-    for ledger in ledgers {
+    let (mut wanted, mut again) = (0, 0);
+    for (round, ledger) in ledgers.iter().enumerate() {
         for &number in &ledger.kept {
             for to in Letter::new(number).to {
                 let came = copies.get(&(number, to.clone())).copied().unwrap_or(0);
                 assert!(came > 0, "letter {number} was acknowledged and did not come to {to}");
-                assert!(came <= 2, "letter {number} came {came} times to {to}");
+                assert!(came <= 1 + ledgers.len() - round, "letter {number} came {came} times to {to}");
                 wanted += 1;
+                again += came - 1;
             }
         }
     }
+    assert!(again <= ledgers.len() * LANES, "{again} came again");
     let known = |number: &u64| {
         ledgers.iter().any(|ledger| ledger.kept.contains(number) || ledger.open.contains(number))
     };
-    for (number, to) in copies.keys() {
+    for (number, to) in copies.keys().filter(|_| death == Death::Kill) {
         assert!(known(number), "letter {number} came to {to} and was refused");
     }
-    let came: usize = copies.values().sum();
-    println!("{wanted} wanted, {came} came");
+    println!("{wanted} wanted, {again} came again");
 }
 
 #[test]
@@ -124,7 +133,7 @@ fn a_daemon_killed_under_load_loses_nothing() {
     let daemon = start(&house);
     drained(&house);
     daemon.stop();
-    judge(&house, &sink, &ledgers);
+    judge(&house, &sink, &ledgers, Death::Kill);
     assert!(fs::read_dir(house.path("state/spool/corrupt")).unwrap().next().is_none());
 }
 
@@ -176,7 +185,7 @@ fn a_daemon_killed_at_every_edge_loses_nothing() {
             let daemon = start(&house);
             drained(&house);
             daemon.stop();
-            judge(&house, &sink, &[ledger]);
+            judge(&house, &sink, &[ledger], Death::Kill);
             if survived {
                 break;
             }
@@ -237,14 +246,16 @@ fn a_daemon_whose_power_is_cut_loses_nothing() {
         let daemon = start(&house);
         let load = Load::start(daemon.tcp("smtp"), CONNECTIONS, 0);
         load.wait(30 + round * 61 % 300);
+        // What is said during the cut is no promise; see `ledger::Said`.
+        let ledger = load.so_far();
         disk.cut();
         daemon.kill();
-        let ledger = load.end();
+        load.end();
         disk.restore();
         let daemon = start(&house);
         drained(&house);
         daemon.stop();
-        judge(&house, &sink, &[ledger]);
+        judge(&house, &sink, &[ledger], Death::PowerCut);
     }
 }
 
@@ -261,9 +272,10 @@ fn a_daemon_without_syncs_is_caught_by_the_cut() {
     let pid = owner(&house);
     let load = Load::start(daemon.tcp("smtp"), CONNECTIONS, 0);
     load.wait(60);
+    let ledger = load.so_far();
     disk.cut();
     end(daemon, pid, Signal::KILL);
-    let ledger = load.end();
+    load.end();
     disk.restore();
     let copies = copies_of_the_whole(&house, &sink);
     let lost = ledger.kept.iter().filter(|&&number| {
@@ -295,5 +307,5 @@ fn a_full_disk_refuses_and_loses_nothing() {
     sink.relent();
     drained(&house);
     daemon.stop();
-    judge(&house, &sink, &[ledger]);
+    judge(&house, &sink, &[ledger], Death::Kill);
 }

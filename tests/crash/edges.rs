@@ -27,7 +27,7 @@ fn a_kill_at_every_edge_loses_nothing() {
             let options = ["-o", "/dev/null", "-e", &trace, "-e", &inject];
             let output = traced(&strace, &options, Life::Table, scratch.path()).output().unwrap();
             let said = String::from_utf8(output.stdout).unwrap();
-            if let Err(fault) = judge(&said, scratch.path(), Death::Kill) {
+            if let Err(fault) = judge(&said.as_str().into(), scratch.path(), Death::Kill) {
                 panic!("killed before {call} number {nth}: {fault}\n{said}");
             }
             if output.status.signal() != Some(9) {
@@ -47,13 +47,13 @@ fn the_judge_sees_what_is_planted() {
     let scratch = Scratch::new("judge");
     let output = super::child::command(Life::Table, scratch.path()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(judge(&said, scratch.path(), Death::Kill), Ok(4), "{said}");
+    assert_eq!(judge(&said.as_str().into(), scratch.path(), Death::Kill), Ok(4), "{said}");
     let file = std::fs::read_dir(scratch.path().join("queue")).unwrap().next().unwrap().unwrap().path();
     let name = file.file_name().unwrap().to_str().unwrap().to_owned();
     let id = name.split_once('.').unwrap().1.to_owned();
     let whole = std::fs::read(&file).unwrap();
     let is = |said: &str, sign: &str| {
-        let fault = judge(said, scratch.path(), Death::Kill).unwrap_err();
+        let fault = judge(&said.into(), scratch.path(), Death::Kill).unwrap_err();
         assert!(fault.contains(sign), "{fault}, not {sign}");
     };
     is(&format!("{said}out {id} 1 done\n"), "the outcome for 1 is lost");

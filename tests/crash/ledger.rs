@@ -58,10 +58,27 @@ struct Story {
     outcomes: BTreeMap<usize, bool>,
 }
 
-/// How many messages were acknowledged, or what is wrong with the spool in `dir` after the child said these lines.
-pub fn judge(said: &str, dir: &Path, death: Death) -> Result<usize, String> {
+/// What a child said: before its end began, and while it died. A cut of a loop device is no instant: a sync that
+/// runs meanwhile may answer that all is well (jbd2_complete_transaction in Linux does, for a transaction that was
+/// dropped). What is said in that moment is no promise, but still tells what was begun.
+#[derive(Default)]
+pub struct Said {
+    pub before: String,
+    pub dying: String,
+}
+
+impl From<&str> for Said {
+    fn from(text: &str) -> Said {
+        Said { before: text.to_owned(), dying: String::new() }
+    }
+}
+
+/// How many messages were acknowledged, or what is wrong with the spool in `dir` after the child said this.
+pub fn judge(said: &Said, dir: &Path, death: Death) -> Result<usize, String> {
     let mut stories: BTreeMap<String, Story> = BTreeMap::new();
-    for line in said.lines() {
+    let promises = said.before.lines().map(|line| (line, true));
+    let last_words = said.dying.lines().map(|line| (line, death == Death::Kill));
+    for (line, promise) in promises.chain(last_words) {
         let words: Vec<&str> = line.split(' ').collect();
         let [word, id, rest @ ..] = &words[..] else { continue };
         if QueueId::parse(id).is_none() {
@@ -69,10 +86,11 @@ pub fn judge(said: &str, dir: &Path, death: Death) -> Result<usize, String> {
         }
         let story = stories.entry((*id).to_owned()).or_default();
         match (*word, rest) {
-            ("kept", _) => story.kept = true,
             ("going", _) => story.going = true,
-            ("gone", _) => story.gone = true,
             ("holding" | "freeing", _) => story.held = None,
+            ("kept" | "gone" | "held" | "free" | "out", _) if !promise => {}
+            ("kept", _) => story.kept = true,
+            ("gone", _) => story.gone = true,
             ("held", _) => story.held = Some(true),
             ("free", _) => story.held = Some(false),
             ("out", [to, how]) => drop(story.outcomes.insert(to.parse().unwrap(), *how == "done")),

@@ -2,7 +2,7 @@
 
 use super::{
     child::{Life, command},
-    ledger::{Death, judge},
+    ledger::{Death, Said, judge},
 };
 use crate::kit::{scratch::Scratch, soak};
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,7 +13,7 @@ use std::{
 
 /// Lets a child live until it has acknowledged `acks` messages, then does `end`, kills it, and answers with all that
 /// it said. The child may run under strace: it is the one that is killed.
-pub fn live_until(mut child: Child, acks: usize, end: impl FnOnce()) -> String {
+pub fn live_until(mut child: Child, acks: usize, end: impl FnOnce()) -> Said {
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut said = String::new();
     let (mut kept, mut pid) = (0, None);
@@ -29,7 +29,7 @@ pub fn live_until(mut child: Child, acks: usize, end: impl FnOnce()) -> String {
     let mut rest = Vec::new();
     lines.read_to_end(&mut rest).unwrap();
     child.wait().unwrap();
-    said + &String::from_utf8(rest).unwrap()
+    Said { before: said, dying: String::from_utf8(rest).unwrap() }
 }
 
 #[test]

@@ -114,17 +114,18 @@ impl Load {
 
     /// Waits until so many letters were acknowledged.
     pub fn wait(&self, kept: usize) {
-        let until = Instant::now() + PATIENCE;
         let mut ledger = self.shared.ledger.lock().unwrap();
         while ledger.kept.len() < kept {
-            let left = until.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "only {} letters were acknowledged: {:?}",
-                ledger.kept.len(),
-                ledger.refusals
-            );
-            ledger = self.shared.changed.wait_timeout(ledger, left).unwrap().0;
+            let before = ledger.kept.len();
+            // As long as it goes on, however slowly: under strace it is slow.
+            let (now, waited) = self.shared.changed.wait_timeout(ledger, PATIENCE).unwrap();
+            ledger = now;
+            let stuck = waited.timed_out() && ledger.kept.len() == before;
+            let heard = (before, ledger.refusals.clone());
+            if stuck {
+                drop(ledger);
+                panic!("only {} letters were acknowledged: {:?}", heard.0, heard.1);
+            }
         }
     }
 
@@ -142,6 +143,11 @@ impl Load {
             ledger = self.shared.changed.wait_timeout(ledger, Duration::from_millis(50)).unwrap().0;
         }
         assert!(met(&ledger), "{} letters were acknowledged: {:?}", ledger.kept.len(), ledger.refusals);
+    }
+
+    /// What was heard up to now.
+    pub fn so_far(&self) -> Ledger {
+        self.shared.ledger.lock().unwrap().clone()
     }
 
     /// Lets each sender finish the letter it is at, or notice that the server is gone.

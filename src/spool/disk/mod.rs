@@ -59,6 +59,8 @@ struct Table {
     coming: HashSet<Key>,
     /// Entries that a thread is changing.
     grasped: HashSet<Key>,
+    /// Threads that wait for one of them.
+    waiting: usize,
     /// Of claimed entries, how often each recipient was tried; `None` where nothing is left to do.
     tries: HashMap<Key, Vec<Option<u32>>>,
     /// Outcomes that could not be written. They hold all the same, and are written with the next ones.
@@ -102,7 +104,9 @@ impl DiskSpool {
     fn grasp(&self, key: Key) -> io::Result<Grasp<'_>> {
         let mut table = self.table();
         while table.grasped.contains(&key) {
+            table.waiting = table.waiting.saturating_add(1);
             table = self.0.let_go.wait(table).unwrap_or_else(PoisonError::into_inner);
+            table.waiting = table.waiting.saturating_sub(1);
         }
         let due = table.claims.due(&key)?;
         table.grasped.insert(key);
@@ -216,10 +220,7 @@ impl Spool for DiskSpool {
     }
 
     fn hold(&self, id: &QueueId) -> io::Result<()> {
-        let mut grasp = self.grasp(id.packed())?;
-        grasp.set_due(Due::HELD)?;
-        let places = &self.0.places;
-        places.held.sync().and_then(|()| places.queue.sync())
+        self.grasp(id.packed())?.hold()
     }
 
     fn release(&self, id: &QueueId, now: SystemTime) -> io::Result<()> {
@@ -275,6 +276,13 @@ impl Grasp<'_> {
         Ok(())
     }
 
+    /// Makes the entry held, durably.
+    fn hold(&mut self) -> io::Result<()> {
+        self.set_due(Due::HELD)?;
+        let places = &self.spool.0.places;
+        places.held.sync().and_then(|()| places.queue.sync())
+    }
+
     /// Takes the file away, and the entry.
     fn remove(&mut self) -> io::Result<()> {
         self.place.dir(&self.spool.0.places).remove(self.place.name())?;
@@ -300,8 +308,11 @@ impl Grasp<'_> {
 
 impl Drop for Grasp<'_> {
     fn drop(&mut self) {
-        self.spool.table().grasped.remove(&self.key);
-        self.spool.0.let_go.notify_all();
+        let mut table = self.spool.table();
+        table.grasped.remove(&self.key);
+        if table.waiting > 0 {
+            self.spool.0.let_go.notify_all();
+        }
     }
 }
 

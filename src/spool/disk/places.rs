@@ -99,10 +99,13 @@ impl Places {
     }
 
     /// Takes away what is unfinished, and names every entry to `found`, which answers false for an id that it had
-    /// before. What has no name of ours is set aside.
+    /// before. What has no name of ours is set aside; where not even that works it stays, and is passed over.
     pub(super) fn start(&self, mut found: impl FnMut(Key, Due) -> bool) -> io::Result<()> {
         for name in self.tmp.names()? {
-            self.tmp.remove(name?)?;
+            let name = name?;
+            if let Err(fault) = self.tmp.remove(&name) {
+                let _ = self.set_aside(&self.tmp, &name, &format!("it can't be removed: {fault}"));
+            }
         }
         // Held first: where a file system without NOREPLACE was cut short between link and unlink, the entry is
         // there under both names, and a person's word counts.
@@ -112,8 +115,14 @@ impl Places {
                 let name = name?;
                 match if held { Place::held(&name) } else { Place::waiting(&name) } {
                     Some(place) if found(place.key, place.due) => {}
-                    Some(_) => self.set_aside(dir, &name, "another file has its id")?,
-                    None => self.set_aside(dir, &name, "its name is none of ours")?,
+                    found => {
+                        let why = if found.is_some() {
+                            "another file has its id"
+                        } else {
+                            "its name is none of ours"
+                        };
+                        let _ = self.set_aside(dir, &name, why);
+                    }
                 }
             }
         }

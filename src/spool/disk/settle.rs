@@ -42,9 +42,12 @@ pub(super) fn settle(
         }
     };
     // What a person held meanwhile stays held.
-    if grasp.place.due != Due::HELD
-        && let Err(fault) = grasp.set_due(due)
-    {
+    let moved = match grasp.place.due {
+        Due::HELD => Ok(()),
+        _ if due == Due::HELD => grasp.hold(),
+        _ => grasp.set_due(due),
+    };
+    if let Err(fault) = moved {
         // The name says that it is due now, but it must rest: the lease goes on until then.
         let until = due.time().or(claims::after(lease.until, PAUSE).ok()).unwrap_or(lease.until);
         grasp.spool.table().claims.renew(&grasp.key, lease.fence, until)?;

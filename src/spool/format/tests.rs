@@ -186,10 +186,18 @@ fn what_is_over_the_budget_is_not_printed() {
 proptest! {
     #[test]
     fn any_octets_are_read_or_refused(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = read(&octets);
+        prop_assert!(fuzz(&octets));
         let mut long = file(b"x\r\n", &[]);
         long.extend_from_slice(&octets);
-        let _ = read(&long);
+        prop_assert!(fuzz(&long));
+    }
+
+    #[test]
+    fn a_file_with_any_octet_changed_is_read_or_refused(place in any::<prop::sample::Index>(), octet: u8) {
+        let mut whole = file(b"x\r\n", &[(0, Verdict::Done), (1, later("wait"))]);
+        let place = place.index(whole.len());
+        whole[place] = octet;
+        prop_assert!(fuzz(&whole));
     }
 
     #[test]
