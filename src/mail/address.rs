@@ -179,7 +179,9 @@ impl Mailbox {
         if local.is_empty() || !local.bytes().all(|octet| is_atext(octet) || octet == b'.') {
             return Err(Fault::Syntax);
         }
-        if local.len() > LOCAL_MAX {
+        // With dots in odd places it is written in quotes, which count.
+        let quotes = if is_dot_string(local.as_bytes()) { 0 } else { 2 };
+        if local.len().saturating_add(quotes) > LOCAL_MAX {
             return Err(Fault::LocalTooLong);
         }
         Ok(Mailbox { local: local.to_owned(), domain })
@@ -484,7 +486,9 @@ mod tests {
         ] {
             assert_eq!(Mailbox::lenient(text, &here), Ok(mailbox(local, domain)), "{text}");
         }
+        let long = format!("{}..", "a".repeat(61));
         for (text, fault) in [
+            (long.as_str(), Fault::LocalTooLong),
             ("", Fault::Syntax),
             ("<>", Fault::Syntax),
             ("@example.org", Fault::Syntax),

@@ -118,7 +118,7 @@ fn token(input: &[u8]) -> Option<(Token, &[u8])> {
             let (comment, rest) = lex::comment(rest);
             (Token::Comment(comment), rest)
         }
-        b'<' | b'>' | b'@' | b',' | b';' | b':' => (Token::Special(first), rest),
+        b'<' | b'>' | b'@' | b',' | b';' | b':' | b')' => (Token::Special(first), rest),
         b'[' => {
             let end =
                 input.iter().position(|&octet| octet == b']').map_or(input.len(), |at| at.saturating_add(1));
@@ -340,6 +340,8 @@ mod tests {
             ("a@b@c", &["|a@bc !"]),
             ("Joe <a@b <c@d>", &["Joe|a@bcd !"]),
             ("Joe <a@b, c@d", &["Joe|a@b", "|c@d"]),
+            (")", &["| !"]),
+            ("a) <b@c>)", &["a|b@c !"]),
             ("a@b c", &["|a@b c !"]),
             ("x: y: z@w;", &["x:", "|yz@w !", ";"]),
         ] {
