@@ -47,6 +47,11 @@ impl Why {
 }
 
 impl Why {
+    /// True when a disk or a quota has no room (x.3.1, x.2.2).
+    pub fn is_full(&self) -> bool {
+        matches!((self.subject, self.detail), (3, 1) | (2, 2))
+    }
+
     /// The same reason, told by a peer: `text` is its reply, code and all.
     pub fn said_by(self, host: &str) -> Why {
         Why { text: format!("{host}{SAID}{}", self.text), ..self }

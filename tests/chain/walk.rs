@@ -202,3 +202,23 @@ fn aliases_lead_to_each_mailbox_once_and_a_subaddress_into_its_folder() {
     client.deliver("a@example.net", &["bob+nowhere@example.org"], TEXT);
     assert_eq!((house.messages("bob", ".Lists").len(), house.messages("bob", "").len()), (1, 2));
 }
+
+#[test]
+fn a_mailbox_that_can_not_be_written_gets_its_copy_later_and_the_others_at_once() {
+    let mut house = House::new();
+    house.set("relayd.retry", "[\"1s\"]");
+    fs::create_dir_all(house.path("mail/example.org")).unwrap();
+    fs::write(house.maildir("bob"), "in the way").unwrap();
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let mut client = Speaker::tcp(daemon.tcp("smtp")).hello();
+    client.deliver("a@example.net", &["alice@example.org", "bob@example.org"], TEXT);
+    assert_eq!(house.messages("alice", "").len(), 1);
+    daemon.logged("put off");
+    fs::remove_file(house.maildir("bob")).unwrap();
+    house.wait_messages("bob", 1);
+    assert_eq!(house.messages("alice", "").len(), 1);
+    fs::remove_dir_all(house.maildir("bob")).unwrap();
+    fs::write(house.maildir("bob"), "in the way").unwrap();
+    let replies = client.send("a@example.net", &["bob@example.org"], TEXT);
+    assert!(replies[2].starts_with("451 4.3.0"), "{replies:?}");
+}
