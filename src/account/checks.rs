@@ -102,6 +102,17 @@ impl Checks {
     }
 }
 
+#[cfg(test)]
+impl Checks {
+    /// Runs `work` while both places are taken and no more may wait.
+    pub(super) fn crowded<T>(&self, work: impl FnOnce() -> T) -> T {
+        let before = std::mem::replace(&mut *lock(&self.room), Room { inside: AT_ONCE, waiting: WAITING });
+        let done = work();
+        *lock(&self.room) = before;
+        done
+    }
+}
+
 /// A place among those that are checked now.
 struct Turn<'a>(&'a Checks);
 

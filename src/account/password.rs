@@ -290,6 +290,13 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_password_opens_nothing_even_where_it_was_stored() {
+        let keys = ScramKeys::derive(b"", b"0123456789abcdef", 1).unwrap();
+        let stored = Password::parse(&format!("{{SCRAM-SHA-256}}{}", keys.text())).map_err(|_| ()).unwrap();
+        assert!(!stored.is(b""));
+    }
+
+    #[test]
     fn a_password_too_long_to_hash_is_wrong_without_work() {
         let password =
             Password::parse(&format!("{{PLAIN}}{}", "x".repeat(LONGEST + 1))).map_err(|_| ()).unwrap();

@@ -149,6 +149,23 @@ fn where_a_scheme_has_no_keys_unknown_logins_have_none_either() {
 }
 
 #[test]
+fn a_login_that_opens_nothing_is_checked_like_any_other() {
+    let folder = Folder::new("decoy");
+    let directory = File::open(folder.write("ann:{PLAIN}x\nlocked:!\n", "")).unwrap();
+    assert!(directory.verify("ann", b"x").unwrap().is_some());
+    directory.checks.crowded(|| {
+        assert!(directory.verify("ann", b"x").unwrap().is_some(), "remembered");
+        for login in ["ann", "locked", "nobody", "nobody@elsewhere.example", ""] {
+            assert!(
+                directory.verify(login, b"y").is_err(),
+                "{login:?} waits for a turn: temporary when there is none"
+            );
+        }
+    });
+    assert_eq!(directory.verify("nobody", b"y").unwrap(), None);
+}
+
+#[test]
 fn fakes_of_another_installation_are_others() {
     let folder = Folder::new("fakes");
     let mut files = folder.write("ann:{PLAIN}x\n", "");
