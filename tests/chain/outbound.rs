@@ -59,10 +59,12 @@ fn a_domain_without_mx_records_is_its_own_mail_host() {
     zone.host("example.com", "127.0.0.2");
     let house = house(&zone, &sink);
     let daemon = Daemon::start(&house, "mail-relayd");
-    send(&daemon, "alice@example.org", &["x@example.com", "y@[127.0.0.2]"]);
-    let mut rcpts: Vec<String> = sink.wait(2).into_iter().flat_map(|got| got.rcpts).collect();
-    rcpts.sort();
-    assert_eq!(rcpts, ["TO:<x@example.com>", "TO:<y@[127.0.0.2]>"]);
+    send(&daemon, "alice@example.org", &["x@example.com"]);
+    assert_eq!(sink.wait(1)[0].rcpts, ["TO:<x@example.com>"]);
+    // A literal of the loopback network is this machine, whatever listens there.
+    let mut client = Speaker::tcp(daemon.tcp("smtp")).hello();
+    let replies = client.send("alice@example.org", &["y@[127.0.0.2]"], TEXT);
+    assert!(replies[1].starts_with("550 5.1.1"), "{replies:?}");
 }
 
 #[test]
