@@ -17,7 +17,7 @@ use crate::{
         accept::{Door, Limits},
         dns::Dns,
         listen::{self, Inherited, Place, Socket},
-        tls::Acceptor,
+        tls::{Acceptor, Trust},
     },
     spool::schedule::Schedule,
     sys::{clock::Clock, confine, disk::Disk},
@@ -30,6 +30,7 @@ use std::{
     io::{self, Write as _},
     net::{IpAddr, SocketAddr},
     os::unix::fs::chown,
+    path::Path,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -277,7 +278,7 @@ fn settings(config: &Config, disk: &Disk, bound: &[SocketAddr]) -> Result<Settin
     let smarthost = match &relayd.smarthost {
         Some(server) => {
             let password = relayd.smarthost_password.as_ref().map(|secret| secret.ask()).transpose()?;
-            Some(smarthost(server, password))
+            Some(smarthost(server, password, relayd.smarthost_tls_ca.as_deref()))
         }
         None => None,
     };
@@ -307,12 +308,12 @@ fn settings(config: &Config, disk: &Disk, bound: &[SocketAddr]) -> Result<Settin
     })
 }
 
-/// TLS is demanded of every server that is not on this machine.
-fn smarthost(server: &Server, password: Option<Zeroizing<String>>) -> Smarthost {
+/// TLS is demanded of every server that is not on this machine, and of one whose certificate we are told.
+fn smarthost(server: &Server, password: Option<Zeroizing<String>>, ca: Option<&Path>) -> Smarthost {
     let (target, here) = match &server.place {
         server::Place::Unix(path) => (Target::Unix(path.clone()), true),
         server::Place::Host(host, port) => {
-            let loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+            let loopback = host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
             (Target::Host(host.clone(), *port), loopback || host == "localhost")
         }
     };
@@ -324,11 +325,14 @@ fn smarthost(server: &Server, password: Option<Zeroizing<String>>) -> Smarthost 
     Smarthost {
         dialect: if server.scheme == Scheme::Lmtp { Dialect::Lmtp } else { Dialect::Submission },
         target,
-        security: match (server.scheme, here) {
-            (Scheme::Smtps, _) => Security::Implicit,
-            (_, true) => Security::Clear,
-            (_, false) => Security::StartTls,
+        security: match (server.scheme, here, ca, &server.user) {
+            (Scheme::Smtps, ..) => Some(Security::Implicit),
+            (_, false, ..) | (_, _, Some(_), _) => Some(Security::StartTls),
+            // Servers rarely take a login without TLS, even from here.
+            (_, true, None, Some(_)) => None,
+            (_, true, None, None) => Some(Security::Clear),
         },
+        trust: ca.map_or(Trust::System, |ca| Trust::File(ca.to_owned())),
         login,
     }
 }

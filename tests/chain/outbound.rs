@@ -212,3 +212,46 @@ fn loops_are_cut() {
     daemon.logged("to=bob@example.org account=");
     assert_eq!(house.messages("alice", "").len(), 0);
 }
+
+#[test]
+fn a_smarthost_is_logged_in_to_under_tls_that_is_verified() {
+    let mut there = House::new();
+    let sink = Sink::start();
+    there.set("relayd.smarthost", format!("\"smtp://{}\"", sink.address()));
+    let second = Daemon::start(&there, "mail-relayd");
+    let mut here = House::new();
+    here.set("relayd.relay_from", "[\"127.0.0.1\"]").set("relayd.retry", "[\"1s\"]");
+    here.set("relayd.smarthost_password_file", format!("{:?}", here.write("password", "wonderland\n")));
+    let cert = format!("{:?}", there.path("cert.pem"));
+    for (count, (scheme, door)) in [("smtps", "submissions"), ("smtp", "submission")].into_iter().enumerate()
+    {
+        let smarthost = format!("\"{scheme}://alice@localhost:{}\"", second.tcp(door).port());
+        here.set("relayd.smarthost", smarthost).set("relayd.smarthost_tls_ca", &*cert);
+        let first = Daemon::start(&here, "mail-relayd");
+        send(&first, "alice@example.org", &["x@example.com"]);
+        assert_eq!(sink.wait(count + 1)[count].rcpts, ["TO:<x@example.com>"]);
+        assert!(first.logged("sent").contains("host=\"localhost (TLS)\""), "{}", first.log());
+        assert!(first.stop().success());
+    }
+    // Nobody knows this certificate: nothing is sent, the password least of all.
+    let other = House::new();
+    here.set("relayd.smarthost_tls_ca", format!("{:?}", other.path("cert.pem")));
+    let first = Daemon::start(&here, "mail-relayd");
+    send(&first, "alice@example.org", &["x@example.com"]);
+    assert!(first.logged("put off").contains("is not trusted"), "{}", first.log());
+    assert_eq!(sink.got().len(), 2);
+}
+
+#[test]
+fn a_smarthost_that_refuses_the_login_puts_mail_off() {
+    let there = House::new();
+    let second = Daemon::start(&there, "mail-relayd");
+    let mut here = House::new();
+    here.set("relayd.relay_from", "[\"127.0.0.1\"]");
+    here.set("relayd.smarthost_password_file", format!("{:?}", here.write("password", "wrong\n")));
+    here.set("relayd.smarthost", format!("\"smtp://alice@localhost:{}\"", second.tcp("submission").port()));
+    let first = Daemon::start(&here, "mail-relayd");
+    send(&first, "alice@example.org", &["x@example.com"]);
+    assert!(first.logged("put off").contains("535"), "{}", first.log());
+    second.logged("login failed");
+}

@@ -56,6 +56,8 @@ pub(super) struct Carrier<S: Store, Q: Spool> {
     text: Text<Q::Octets>,
     sent: usize,
     failed: Option<Failure>,
+    /// Why there is no TLS.
+    handshake: Option<String>,
     tls: bool,
 }
 
@@ -86,6 +88,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
             text: Text::None,
             sent: 0,
             failed: None,
+            handshake: None,
             tls: false,
         }
     }
@@ -124,7 +127,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
         let role = match tls {
             Tls::AsItIs if host.security != Some(Security::Implicit) => Role::None,
             _ => {
-                let connector = connector(host.security.is_some());
+                let trust =
+                    host.security.and(self.settings.smarthost.as_ref()).map(|smarthost| &smarthost.trust);
+                let connector = connector(trust);
                 let connector = connector.map_err(|fault| lost(Stage::StartTls, fault.to_string()))?;
                 Role::Client(connector, host.name.clone())
             }
@@ -156,7 +161,10 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
             job.give_up(&Verdict::Later(Why::new(3, 0, "a fault in the program")));
         }
         match (self.failed.take(), talked) {
-            (Some(failure), _) if self.sent == 0 => Err(failure),
+            (Some(failure), _) if self.sent == 0 => match (failure.stage, self.handshake.take()) {
+                (Stage::StartTls, Some(fault)) => Err(lost(Stage::StartTls, fault)),
+                _ => Err(failure),
+            },
             (None, Err(trouble)) if self.sent == 0 => Err(lost(Stage::Greeting, trouble.to_string())),
             _ => Ok(()),
         }
@@ -266,6 +274,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Agent<Client> for Carrier<S, Q> {
     }
 
     fn trouble(&mut self, trouble: &Trouble) {
+        if let Trouble::Tls(fault) = trouble {
+            self.handshake = Some(format!("TLS: {fault}"));
+        }
         tracing::debug!(host = self.host, %trouble, "a connection was lost");
     }
 }
@@ -291,11 +302,11 @@ async fn open<S: Store + 'static, Q: Spool + 'static>(
     opened.await?.map_err(|fault| Why::local("reading the spool", &fault))
 }
 
-/// A context to connect with. The one that trusts anyone has no state and is made once.
-fn connector(verified: bool) -> Result<Connector, Unusable> {
+/// A context to connect with: one that trusts so, or anyone. The latter has no state and is made once.
+fn connector(trust: Option<&Trust>) -> Result<Connector, Unusable> {
     static ANYONE: OnceLock<Connector> = OnceLock::new();
-    if verified {
-        return Connector::open(&Trust::System);
+    if let Some(trust) = trust {
+        return Connector::open(trust);
     }
     match ANYONE.get() {
         Some(made) => Ok(made.clone()),

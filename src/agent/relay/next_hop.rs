@@ -165,7 +165,7 @@ async fn smarthost(settings: &Settings) -> Result<Host, Verdict> {
     let Some(smarthost) = &settings.smarthost else {
         return Err(Verdict::Later(Why::new(3, 5, "no smarthost is configured any more")));
     };
-    let security = Some(smarthost.security);
+    let security = smarthost.security;
     match &smarthost.target {
         Target::Unix(path) => {
             let name = path.display().to_string();

@@ -5,7 +5,10 @@ use crate::{
     account::Directory,
     agent::route::{Rules, hosts::Own},
     mail::address::Domain,
-    net::{network::Network, tls::Acceptor},
+    net::{
+        network::Network,
+        tls::{Acceptor, Trust},
+    },
     spool::schedule::Schedule,
     wire::{
         sasl::Credentials,
@@ -58,8 +61,10 @@ pub struct Smarthost {
     pub dialect: Dialect,
     /// Where it is.
     pub target: Target,
-    /// Whether TLS is wanted there.
-    pub security: Security,
+    /// What is demanded of TLS there; `None` uses it where it is offered, whatever the certificate.
+    pub security: Option<Security>,
+    /// Whose word is taken for its certificate, where TLS is demanded.
+    pub trust: Trust,
     /// Who logs in there.
     pub login: Option<Credentials>,
 }

@@ -10,7 +10,7 @@ use crate::{
     cli::{secret::Secret, server::Server},
     net::network::Network,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The server's settings.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct Relayd {
     pub smarthost: Option<Server>,
     /// The password for the smarthost.
     pub smarthost_password: Option<Secret>,
+    /// Certificates that are trusted of the smarthost besides the system's.
+    pub smarthost_tls_ca: Option<PathBuf>,
     /// The port of other servers.
     pub mx_port: u16,
     /// Name servers; none are those of the system.
@@ -78,6 +80,7 @@ pub(super) fn read(table: Table<'_>) -> Relayd {
             "smarthost_password_file",
             "smarthost_password_credential",
         ),
+        smarthost_tls_ca: table.value("smarthost_tls_ca", |item| item.path()),
         mx_port: table.value("mx_port", port).unwrap_or(25),
         dns: table.list("dns", name_server).unwrap_or_default(),
         allow_plaintext: ranges("allow_plaintext"),
