@@ -19,8 +19,8 @@ pub enum When {
     /// Within DATA.
     Text,
 }
-pub use When::Connected;
-use When::{Greeted, Idle, Open, Text};
+pub use When::{Connected, Text};
+use When::{Greeted, Idle, Open};
 
 impl When {
     fn so_far(self) -> String {

@@ -202,10 +202,14 @@ impl Talk {
         if self.needs_session() {
             return;
         }
-        for pace in [Pace::Whole, Pace::Octets] {
-            let mut conn = make(self);
-            play(self, pace, &mut conn, 0).unwrap_or_else(|said| panic!("{said}"));
-        }
+        self.play_conn_at(Pace::Whole, &mut make);
+        self.play_conn_at(Pace::Octets, make);
+    }
+
+    /// Plays it at one pace, where the other would be another story.
+    pub fn play_conn_at(&self, pace: Pace, make: impl FnOnce(&Talk) -> Conn) {
+        let mut conn = make(self);
+        play(self, pace, &mut conn, 0).unwrap_or_else(|said| panic!("{said}"));
     }
 
     /// Plays the dialogue against a program that speaks on stdin and stdout (`--stdio`): both are one socket, as
