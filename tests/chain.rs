@@ -4,6 +4,7 @@
 mod kit;
 
 mod chain {
+    mod configuration;
     mod daemon;
     mod deliver;
     mod demo;

@@ -22,8 +22,8 @@ use std::{
 const ACCOUNTS_LARGEST: u64 = 64 << 20;
 /// The largest file of aliases, in octets.
 const ALIASES_LARGEST: u64 = 16 << 20;
-/// The longest login that is looked for, in octets: that of an address.
-const LOGIN_LONGEST: usize = 320;
+/// The longest login that is looked for, in octets: that of an address, 255 on either side of the `@`.
+const LOGIN_LONGEST: usize = 511;
 /// Names that a catch-all does not catch, since there is always somebody to read them.
 const ALWAYS_READ: [&str; 2] = ["postmaster", "abuse"];
 
