@@ -1,6 +1,6 @@
 //! mail-user as a person uses it: what it says, what it leaves in the file, how it ends.
 
-use crate::kit::{self, house::House};
+use crate::kit::{self, daemon::Daemon, house::House, smtp::Speaker};
 use assert_cmd::Command;
 use posthaste::account::password::Password;
 use std::{
@@ -201,4 +201,33 @@ fn at_a_terminal_it_asks_twice_and_shows_nothing() {
             "{shown}"
         );
     }
+}
+
+#[test]
+fn a_running_daemon_heeds_every_change_at_once() {
+    let house = House::new();
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let login = |password: &str| {
+        let mut speaker = Speaker::tcp(daemon.tcp("submission")).hello().secure();
+        speaker.login("dora", password).get(..3).unwrap_or_default().to_owned()
+    };
+    let known = || {
+        let mut stranger = Speaker::tcp(daemon.tcp("smtp")).hello();
+        stranger.say("MAIL FROM:<a@example.net>");
+        stranger.say("RCPT TO:<dora@example.org>").get(..9).unwrap_or_default().to_owned()
+    };
+    let change = |line: &[&str], stdin: &str| assert_eq!(code(&user(&house, line, stdin)), 0, "{line:?}");
+    assert_eq!((login("one"), known()), ("535".into(), "550 5.1.1".into()));
+    change(&["add", "dora"], "one\n");
+    assert_eq!((login("one"), known()), ("235".into(), "250 2.1.5".into()));
+    change(&["passwd", "dora"], "two\n");
+    assert_eq!((login("one"), login("two")), ("535".into(), "235".into()));
+    change(&["remove", "dora"], "");
+    assert_eq!((login("two"), known()), ("535".into(), "550 5.1.1".into()));
+    // A slip of the pen in the file changes nothing, and the log says where.
+    house.write("accounts", "alice:{PLAIN}x\nalice:{PLAIN}y\n");
+    let mut stranger = Speaker::tcp(daemon.tcp("smtp")).hello();
+    stranger.say("MAIL FROM:<a@example.net>");
+    assert!(stranger.say("RCPT TO:<bob@example.org>").starts_with("250"));
+    daemon.logged("accounts:2: alice stands here a second time");
 }
