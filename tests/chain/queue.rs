@@ -147,7 +147,7 @@ fn with_daemon(house: &House, spool: &DiskSpool, test: impl FnOnce()) {
         })
         .await
     });
-    while !house.path("run/control").exists() {
+    while std::os::unix::net::UnixStream::connect(house.path("run/control")).is_err() {
         std::thread::yield_now();
     }
     test();
