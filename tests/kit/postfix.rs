@@ -135,14 +135,14 @@ fn lay_out(house: &Path, dir: &Path) {
         chown(&made, Some(postfix.uid.as_raw()), None).unwrap();
         fs::set_permissions(&made, fs::Permissions::from_mode(0o700)).unwrap();
     }
-    chown(&dir.join("data"), Some(postfix.uid.as_raw()), None).unwrap();
+    chown(dir.join("data"), Some(postfix.uid.as_raw()), None).unwrap();
     for (name, mode) in [("maildrop", 0o1730), ("public", 0o2710)] {
         let made = dir.join("queue").join(name);
         chown(&made, Some(postfix.uid.as_raw()), Some(postdrop.gid.as_raw())).unwrap();
         fs::set_permissions(&made, fs::Permissions::from_mode(mode)).unwrap();
     }
     let nobody = User::from_name("nobody").unwrap().unwrap();
-    chown(&dir.join("mail"), Some(nobody.uid.as_raw()), None).unwrap();
+    chown(dir.join("mail"), Some(nobody.uid.as_raw()), None).unwrap();
     fs::write(dir.join("conf/mailboxes"), "joe@example.com joe/\nann@example.com ann/\n").unwrap();
 }
 

@@ -226,10 +226,13 @@ fn a_login_sends_as_itself_its_aliases_and_its_send_as_addresses() {
     assert_eq!(send_as(&alice, None, &table, &rules), Ok(true));
 }
 
+/// MX records, and the hosts tried at each preference or the refusal.
+type Row<'a> = (&'a [(u16, &'a str)], Result<&'a [&'a [&'a str]], &'a str>);
+
 #[test]
 fn mail_hosts_are_tried_in_order_and_never_ourselves() {
     let own = Own { names: vec!["us.example".into()], ..Own::default() };
-    let rows: &[(&[(u16, &str)], Result<&[&[&str]], &str>)] = &[
+    let rows: &[Row<'_>] = &[
         (&[], Ok(&[&["d.example"]])),
         (&[(20, "b"), (10, "a")], Ok(&[&["a"], &["b"]])),
         (&[(10, "b"), (10, "a"), (5, "c")], Ok(&[&["c"], &["a", "b"]])),
