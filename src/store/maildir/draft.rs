@@ -198,11 +198,8 @@ fn place_all(mut draft: MaildirDraft, places: Vec<Place>, key: &DeliveryKey) -> 
 fn stands_in(root: &Dir, folder: &FolderName, key: &DeliveryKey) -> io::Result<Option<String>> {
     let stem = name::stem(key);
     let folder = folders::open(root, folder)?;
-    for part in ["new", "cur"] {
-        let dir = match folder.open(part) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
-            opened => opened?,
-        };
+    for dir in folders::parts(&folder) {
+        let dir = dir?;
         for name in dir.names()? {
             let name = name?;
             if let Some(name) = name.to_str().filter(|name| name.starts_with(&stem)) {

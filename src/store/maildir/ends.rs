@@ -152,7 +152,7 @@ impl Write for Stored {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::sys::disk::{Disk, tests::Scratch};
     use proptest::prelude::*;
@@ -175,7 +175,7 @@ mod tests {
     }
 
     /// Every LF without CR gets one: what a server sends of the file.
-    fn wire(bytes: &[u8]) -> Vec<u8> {
+    pub(in crate::store::maildir) fn wire(bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for &octet in bytes {
             if octet == b'\n' && out.last() != Some(&b'\r') {

@@ -103,6 +103,15 @@ pub(super) fn listed(disk: &Disk, home: &Home) -> io::Result<Vec<Listed>> {
     Ok(found.into_iter().map(listed).collect())
 }
 
+/// Where a folder's messages stand: its new/ and cur/, as far as they exist. A message moves only that way, so who reads
+/// them in this order misses none.
+pub(super) fn parts(folder: &Dir) -> impl Iterator<Item = io::Result<Dir>> + '_ {
+    ["new", "cur"].into_iter().filter_map(|part| match folder.open(part) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
+        opened => Some(opened),
+    })
+}
+
 /// The octets of all messages by `,S=`, or by their size where the name does not say.
 pub(super) fn usage(disk: &Disk, home: &Home) -> io::Result<u64> {
     let root = match disk.open(home.location.as_ref()) {
@@ -112,11 +121,8 @@ pub(super) fn usage(disk: &Disk, home: &Home) -> io::Result<u64> {
     let mut sum = 0_u64;
     for folder in list(&root)? {
         let folder = open(&root, &folder)?;
-        for part in ["new", "cur"] {
-            let dir = match folder.open(part) {
-                Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened?,
-            };
+        for dir in parts(&folder) {
+            let dir = dir?;
             for name in dir.names()? {
                 let name = name?;
                 let octets = match name.to_str().and_then(|name| name::size(name::parted(name).0)) {

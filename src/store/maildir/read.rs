@@ -160,19 +160,8 @@ pub(super) fn measure(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::ends::tests::wire, *};
     use crate::sys::disk::{Disk, tests::Scratch};
-
-    fn wire(octets: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        for &octet in octets {
-            if octet == b'\n' && out.last() != Some(&b'\r') {
-                out.push(b'\r');
-            }
-            out.push(octet);
-        }
-        out
-    }
 
     #[test]
     fn any_range_is_the_range_of_the_wire_octets() {
