@@ -44,15 +44,13 @@ pub(super) fn with_letters(base: &str, letters: &str) -> String {
     format!("{base}{INFO}{letters}")
 }
 
-/// Parts a name into its base and the letters of its flags; a name without `:2,` has none. What some programs put
-/// behind the letters after a further comma is left out.
+/// Parts a name into its base and the letters of its flags; a name without `:2,` has none. The base ends at the first
+/// colon, whatever follows: it stands so in a UID list, and a change of what follows is not another message. What some
+/// programs put behind the letters after a further comma is left out.
 pub fn parted(name: &str) -> (&str, &str) {
-    match name.split_once(INFO) {
-        Some((base, info)) => (base, info.split(',').next().unwrap_or(info)),
-        // `:1,` is an experiment nobody made, and a bare colon an info we do not know: the base ends there still,
-        // so that a change of it is not another message.
-        None => (name.split(':').next().unwrap_or(name), ""),
-    }
+    let (base, info) = name.split_at(name.find(':').unwrap_or(name.len()));
+    let letters = info.strip_prefix(INFO).and_then(|info| info.split(',').next());
+    (base, letters.unwrap_or_default())
 }
 
 /// True for names that are messages: not hidden, and of characters that fit a line of a UID list.
@@ -134,6 +132,8 @@ mod tests {
             ("1.a.h:2,S,x=1", ("1.a.h", "S")),
             ("1.a.h:1,foo", ("1.a.h", "")),
             ("1.a.h:", ("1.a.h", "")),
+            ("1.a:b:2,S", ("1.a", "")),
+            (":2,S", ("", "S")),
         ] {
             assert_eq!(parted(name), parts, "{name}");
         }

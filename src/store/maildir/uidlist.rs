@@ -285,6 +285,13 @@ mod tests {
     }
 
     #[test]
+    fn a_base_name_ends_at_its_first_colon_and_so_comes_back_the_same() {
+        let list = UidList::parse(b"3 V1 N9\n4 :1.a:b:2,S\n").unwrap();
+        assert_eq!(bases(&list), [(4, "1.a".to_owned())]);
+        assert_eq!(UidList::parse(&list.octets(|_| true)), Some(list));
+    }
+
+    #[test]
     fn the_next_uid_is_past_the_last_line_and_a_name_keeps_its_greatest_uid() {
         let list = UidList::parse(b"3 V1 N2\n1 :a\n2 :b\n9 :a\n").unwrap();
         assert_eq!(bases(&list), [(2, "b".to_owned()), (9, "a".to_owned())]);
