@@ -9,6 +9,7 @@ mod peers {
     mod dovecot;
     mod mblaze;
     mod postfix;
+    mod postfix_pipe;
     mod send_postfix;
 }
 

@@ -24,6 +24,11 @@ impl Postfix {
     /// Starts it in the directory `postfix/` of a house, with these lines at the end of its main.cf. `None` where it
     /// is not installed or we are not root. `POSTFIX_ROOT` names a place where its package was only unpacked.
     pub fn start(house: &House, settings: &str) -> Option<Postfix> {
+        Postfix::with(house, settings, "")
+    }
+
+    /// The same with more services, lines of master.cf.
+    pub fn with(house: &House, settings: &str, services: &str) -> Option<Postfix> {
         let root = env::var_os("POSTFIX_ROOT").map_or_else(|| PathBuf::from("/"), PathBuf::from);
         let lib = root.join("usr/lib/postfix");
         if !lib.join("sbin/master").exists() {
@@ -41,7 +46,7 @@ impl Postfix {
         let maps = if maps.exists() { maps } else { "/etc/postfix/dynamicmaps.cf".into() };
         fs::write(dir.join("conf/dynamicmaps.cf"), fs::read(maps).unwrap_or_default()).unwrap();
         fs::write(dir.join("conf/main.cf"), main_cf(&dir, &root, settings)).unwrap();
-        fs::write(dir.join("conf/master.cf"), master_cf(address)).unwrap();
+        fs::write(dir.join("conf/master.cf"), master_cf(address) + services).unwrap();
         let child = Command::new(lib.join("sbin/master"))
             .arg("-c")
             .arg(dir.join("conf"))
@@ -85,6 +90,19 @@ impl Postfix {
     /// What it logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.join("maillog")).unwrap_or_default()
+    }
+
+    /// Waits until a line of its log contains all of `texts`, and answers with the line.
+    pub fn logged(&self, texts: &[&str]) -> String {
+        let begun = Instant::now();
+        loop {
+            let log = self.log();
+            if let Some(line) = log.lines().find(|line| texts.iter().all(|text| line.contains(text))) {
+                return line.to_owned();
+            }
+            assert!(begun.elapsed() < PATIENCE, "no line with {texts:?}: {log}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn wait_ready(&mut self) {
