@@ -2,7 +2,6 @@
 
 pub mod client;
 pub mod command;
-pub mod data;
 pub mod params;
 pub mod reply;
 pub mod server;

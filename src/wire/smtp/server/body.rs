@@ -7,8 +7,9 @@ use super::{
     waiting::{ExpectMail, ExpectRcpt, Waiting},
 };
 use crate::wire::{
+    dots::Unstuffer,
     session::Step,
-    smtp::{Dialect, command, data::Unstuffer, reply::Reply},
+    smtp::{Dialect, command, reply::Reply},
 };
 
 /// Waits for the agent to say that a message may come.

@@ -1,4 +1,5 @@
-//! What follows DATA: text up to `CR LF . CR LF`, with the dots doubled by the sender taken out (RFC 5321 section 4.5.2).
+//! Text up to `CR LF . CR LF`, with the dots doubled by its sender taken out: what follows SMTP's DATA (RFC 5321 section
+//! 4.5.2) and POP3's multi-line replies (RFC 1939 section 3).
 
 use memchr::memchr3;
 
@@ -36,9 +37,15 @@ enum At {
 pub struct Unstuffer {
     at: At,
     fault: Option<TextFault>,
+    lenient: bool,
 }
 
 impl Unstuffer {
+    /// One that finds no fault: bare CR, bare LF and NUL are text like any other. They still end nothing.
+    pub fn lenient() -> Unstuffer {
+        Unstuffer { lenient: true, ..Unstuffer::default() }
+    }
+
     /// The first fault found so far. Octets that follow it are not kept, but the end is looked for on.
     pub fn fault(&self) -> Option<TextFault> {
         self.fault
@@ -54,18 +61,19 @@ impl Unstuffer {
     pub fn scan(&mut self, octets: &[u8], mut keep: Option<&mut Vec<u8>>) -> usize {
         // The text stands in `octets` from `from` on; it is copied when a dot, a fault or the end interrupts it.
         let (mut from, mut next) = (0, 0);
-        let mut copy = |from: usize, to: usize| {
-            if let (Some(keep), Some(text)) = (&mut keep, octets.get(from..to)) {
+        let mut put = |text: &[u8]| {
+            if let Some(keep) = &mut keep {
                 keep.extend_from_slice(text);
             }
         };
+        let text = |from: usize, to: usize| octets.get(from..to).unwrap_or_default();
         while let Some(&octet) = octets.get(next) {
             let mut fault = None;
             self.at = match (self.at, octet) {
                 (At::End, _) => break,
                 (At::Start, b'.') => {
                     if self.fault.is_none() {
-                        copy(from, next);
+                        put(text(from, next));
                     }
                     next += 1;
                     from = next;
@@ -85,8 +93,12 @@ impl Unstuffer {
                     next += 1;
                     At::Start
                 }
-                (At::Cr | At::DotCr, _) => {
+                (at @ (At::Cr | At::DotCr), _) => {
                     fault = Some(TextFault::BareCr);
+                    if at == At::DotCr && self.lenient {
+                        // It was passed over as a part of the end.
+                        put(b"\r");
+                    }
                     At::Within
                 }
                 (At::Start | At::Dot | At::Within, _) => {
@@ -107,10 +119,10 @@ impl Unstuffer {
                     }
                 }
             };
-            self.fault = self.fault.or(fault);
+            self.fault = self.fault.or(fault.filter(|_| !self.lenient));
         }
         if self.fault.is_none() {
-            copy(from, next);
+            put(text(from, next));
         }
         next
     }
@@ -181,6 +193,35 @@ mod tests {
                 let (kept, _, end) = scanned(input, |_| piece);
                 let shown = String::from_utf8_lossy(input);
                 assert_eq!((kept.as_deref(), end), (text, ended), "{shown:?} by {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lenient_reader_keeps_what_is_odd_and_finds_the_same_end() {
+        let cases: [(&[u8], &[u8]); 9] = [
+            (b"a\r\n.\r\n", b"a\r\n"),
+            (b"a\n.\n.\r\nb\r\n.\r\n", b"a\n.\n.\r\nb\r\n"),
+            (b"a\rb\0c\r\n.\r\n", b"a\rb\0c\r\n"),
+            (b"a\r\r\n.\r\n", b"a\r\r\n"),
+            (b".\rb\r\n.\r\n", b"\rb\r\n"),
+            (b".\r\r\n.\r\n", b"\r\r\n"),
+            (b"..\rb\r\n.\r\n", b".\rb\r\n"),
+            (b".\r.\r\n.\r\n", b"\r.\r\n"),
+            (b".\n\r\n.\r\n", b"\n\r\n"),
+        ];
+        for (input, text) in cases {
+            for piece in 1..=input.len() {
+                let (mut unstuffer, mut kept, mut used) = (Unstuffer::lenient(), Vec::new(), 0);
+                for part in input.chunks(piece) {
+                    used += unstuffer.scan(part, Some(&mut kept));
+                }
+                let shown = format!("{} by {piece}", input.escape_ascii());
+                assert_eq!(kept.escape_ascii().to_string(), text.escape_ascii().to_string(), "{shown}");
+                assert!(
+                    unstuffer.is_ended() && used == input.len() && unstuffer.fault().is_none(),
+                    "{shown}"
+                );
             }
         }
     }
