@@ -25,9 +25,9 @@ use std::{
     process::ExitCode,
 };
 
-/// Deliver the message on stdin into a Maildir
+/// Deliver the message on standard input into a Maildir
 #[derive(Parser, Debug)]
-#[command(name = "mail-deliver", version, about)]
+#[command(name = "mail-deliver", version)]
 struct Flags {
     /// Deliver to this account of the configuration: user, user@domain or user+folder@domain
     #[arg(short = 'd', long, value_name = "USER", conflicts_with = "maildir")]

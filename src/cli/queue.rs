@@ -28,7 +28,7 @@ const LINE_MAX: u64 = 1024;
 
 /// Look at the messages that mail-relayd has not delivered yet, and change them
 #[derive(Parser, Debug)]
-#[command(name = "mail-queue", version, about)]
+#[command(name = "mail-queue", version)]
 struct Flags {
     #[command(flatten)]
     configuration: Configuration,
@@ -41,7 +41,7 @@ struct Flags {
 
 /// The messages in the queue
 #[derive(Parser, Debug)]
-#[command(name = "mailq", version, about)]
+#[command(name = "mailq", version)]
 struct Mailq {
     #[command(flatten)]
     configuration: Configuration,

@@ -48,7 +48,7 @@ const DNS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Take mail over SMTP, deliver it here, and send the rest on
 #[derive(Parser, Debug)]
-#[command(name = "mail-relayd", version, about)]
+#[command(name = "mail-relayd", version)]
 struct Flags {
     #[command(flatten)]
     configuration: Configuration,

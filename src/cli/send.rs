@@ -25,9 +25,9 @@ use std::{
     process::ExitCode,
 };
 
-/// Send the message on stdin, or one made from flags, to a mail server
+/// Send a message to a mail server
 #[derive(Parser, Debug)]
-#[command(name = "mail-send", version, about)]
+#[command(name = "mail-send", version)]
 struct Flags {
     #[command(flatten)]
     configuration: Configuration,

@@ -26,7 +26,7 @@ use std::{
 
 /// Manage the mail accounts of this machine
 #[derive(Parser, Debug)]
-#[command(name = "mail-user", version, about)]
+#[command(name = "mail-user", version)]
 struct Flags {
     #[command(flatten)]
     configuration: Configuration,

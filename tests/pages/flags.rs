@@ -66,3 +66,13 @@ fn every_flag_says_what_it_is() {
     }
     assert_eq!(found, [""; 0]);
 }
+
+#[test]
+fn help_and_page_say_the_same_of_a_program() {
+    for command in cli::commands() {
+        let page = Page::of(command.get_name());
+        let told = page.text.lines().find_map(|line| line.strip_prefix(".Nd ")).unwrap();
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        assert_eq!(about.to_lowercase(), told.to_lowercase(), "{}", page.name);
+    }
+}
