@@ -11,6 +11,7 @@ mod peers {
     mod postfix;
     mod postfix_pipe;
     mod send_postfix;
+    mod sendmail;
 }
 
 #[test]
