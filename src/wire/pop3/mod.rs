@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod reply;
+pub mod server;
 pub mod stuff;
 
 /// The most octets of a command with its CR LF (RFC 2449 section 4). AUTH's lines may be longer (RFC 5034 section 4).

@@ -59,7 +59,7 @@ impl fmt::Debug for Credentials {
 
 impl Credentials {
     /// Takes a name and a password from a peer; refuses what is empty, too long, no UTF-8, or holds a control character.
-    fn take(login: &[u8], secret: &[u8]) -> Result<Credentials, Refused> {
+    pub fn take(login: &[u8], secret: &[u8]) -> Result<Credentials, Refused> {
         let login = printable(login, LOGIN_MAX)?.to_owned();
         let secret = Zeroizing::new(printable(secret, SECRET_MAX)?.as_bytes().to_vec());
         Ok(Credentials { login, secret })
