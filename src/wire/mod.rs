@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod dots;
+pub mod imap;
 pub mod line;
 pub mod pop3;
 pub mod sasl;
