@@ -121,16 +121,21 @@ fn without_a_daemon_the_spool_can_be_looked_at_but_not_changed() {
     }
 }
 
-struct Clerk(DiskSpool, Desk<DiskSpool>);
+/// Without a desk it is one that broke down.
+struct Clerk(DiskSpool, Option<Desk<DiskSpool>>);
 
 impl Agent<Server> for Clerk {
-    async fn answer(&mut self, question: Question) -> Answer {
-        self.1.answer(&self.0, question, now())
+    async fn answer(&mut self, question: Question) -> Option<Answer> {
+        self.1.as_mut().map(|desk| desk.answer(&self.0, question, now()))
     }
 }
 
 /// Serves the control socket of a house while `test` runs.
 fn with_daemon(house: &House, spool: &DiskSpool, test: impl FnOnce()) {
+    with_clerk(house, spool, || Some(Desk::new()), test);
+}
+
+fn with_clerk(house: &House, spool: &DiskSpool, desk: fn() -> Option<Desk<DiskSpool>>, test: impl FnOnce()) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let place = Place::Unix { path: house.path("run/control"), mode: 0o600, group: None };
     let (end, closing) = Closing::switch();
@@ -139,7 +144,7 @@ fn with_daemon(house: &House, spool: &DiskSpool, test: impl FnOnce()) {
         let door = Door { name: "control", sockets: vec![listen::open(&place).unwrap()], refusal: b"" };
         let limits = Limits { total: 10, per_address: 10 };
         serve(vec![door], limits, closing, move |caller| {
-            let mut clerk = Clerk(spool.clone(), Desk::new());
+            let mut clerk = Clerk(spool.clone(), desk());
             async move {
                 let link = Link::Plain(caller.wire);
                 let _ = converse(&mut Server::new(), &mut clerk, link, &Role::None, &Manners::SERVER).await;
@@ -153,6 +158,22 @@ fn with_daemon(house: &House, spool: &DiskSpool, test: impl FnOnce()) {
     test();
     end.send(true).unwrap();
     runtime.block_on(serving).unwrap();
+}
+
+#[test]
+fn a_desk_that_broke_down_keeps_nobody_waiting() {
+    let house = House::new();
+    let spool = DiskSpool::open(&Disk::inline(), &house.path("state/spool")).unwrap();
+    with_clerk(
+        &house,
+        &spool,
+        || None,
+        || {
+            let (status, out, err) = ask(&house, "list");
+            assert_eq!((status, out.as_str()), (75, ""));
+            assert!(err.contains("the daemon went"), "{err}");
+        },
+    );
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) async fn session<S: Store + 'static, Q: Spool + 'static>(relay: Arc<R
 }
 
 impl<S: Store + 'static, Q: Spool + 'static> Agent<Server> for Control<S, Q> {
-    async fn answer(&mut self, question: Question) -> Answer {
+    async fn answer(&mut self, question: Question) -> Option<Answer> {
         let relay = Arc::clone(&self.relay);
         let mut desk = self.desk.take().unwrap_or_default();
         let answered = blocking(move || {
@@ -47,9 +47,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Agent<Server> for Control<S, Q> {
         match answered.await {
             Ok((desk, answer)) => {
                 self.desk = Some(desk);
-                answer
+                Some(answer)
             }
-            Err(_) => Answer { octets: Vec::new(), more: false },
+            Err(_) => None,
         }
     }
 }

@@ -40,10 +40,11 @@ impl Server {
 
 impl Session for Server {
     type Ask = Question;
-    type Answer = Answer;
+    /// `None` where the agent broke down: the client is let go, and knows it.
+    type Answer = Option<Answer>;
     type Event = ();
 
-    fn turn(&mut self, input: Input<'_, Answer, ()>, out: &mut Vec<u8>) -> Turn<Question> {
+    fn turn(&mut self, input: Input<'_, Option<Answer>, ()>, out: &mut Vec<u8>) -> Turn<Question> {
         let (used, step) = match input {
             Input::Begin | Input::Event(()) | Input::Secured => (0, Step::Read(PATIENCE)),
             Input::Octets(octets) => {
@@ -65,11 +66,11 @@ impl Session for Server {
                     None => (0, Step::More),
                 }
             }
-            Input::Answer(answer) => {
+            Input::Answer(Some(answer)) => {
                 out.extend_from_slice(&answer.octets);
                 (0, if answer.more { Step::Ask(Question::More) } else { Step::Read(PATIENCE) })
             }
-            Input::Eof | Input::Deadline => (0, Step::Close),
+            Input::Answer(None) | Input::Eof | Input::Deadline => (0, Step::Close),
         };
         Turn { used, step }
     }
@@ -101,10 +102,17 @@ mod tests {
     fn an_answer_of_several_parts_is_asked_for_until_it_ends() {
         let mut server = Server::new();
         let mut out = Vec::new();
-        let part = |more| Input::Answer(Answer { octets: b"x".to_vec(), more });
+        let part = |more| Input::Answer(Some(Answer { octets: b"x".to_vec(), more }));
         assert!(matches!(server.turn(part(true), &mut out).step, Step::Ask(Question::More)));
         assert!(matches!(server.turn(part(false), &mut out).step, Step::Read(_)));
         assert_eq!(out, b"xx");
+    }
+
+    #[test]
+    fn a_client_whose_answer_will_not_come_is_let_go_at_once() {
+        let mut out = Vec::new();
+        assert!(matches!(Server::new().turn(Input::Answer(None), &mut out).step, Step::Close));
+        assert!(out.is_empty());
     }
 
     #[test]
