@@ -7,7 +7,7 @@ use super::{
     secret::Secret,
     sendmail,
     server::Server,
-    submit::{self, Job, Via},
+    submit::{self, Job, Sought, Via},
 };
 use crate::{
     agent::{
@@ -148,6 +148,11 @@ fn run() -> Result<Exit, Failure> {
         name: if hostname.contains('.') { hostname } else { "localhost".to_owned() },
         sender,
         recipients,
+        sought: match (flags.composes(), flags.read_recipients) {
+            (true, _) => Sought::Composed,
+            (false, true) => Sought::Header,
+            (false, false) => Sought::Named,
+        },
         text,
         body: None,
         verbose: flags.loudness.verbose > 0,
@@ -190,6 +195,9 @@ fn piped(flags: &Flags, here: &Domain) -> Result<Message, Failure> {
 
 /// A message made from flags.
 fn made(flags: &Flags, account: Option<&Account>, here: &Domain) -> Result<Message, Failure> {
+    if [&flags.to, &flags.cc, &flags.bcc, &flags.recipients].iter().all(|list| list.is_empty()) {
+        return Err(Failure::usage(Sought::Composed.in_vain()));
+    }
     let from = match (&flags.from, account.and_then(|account| account.from.first())) {
         (Some(from), _) => from.clone(),
         (None, Some(own)) => own.to_string(),

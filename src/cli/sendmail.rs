@@ -7,7 +7,7 @@ use super::{
     flags::Configuration,
     queue,
     server::Place,
-    submit::{self, Job, Via},
+    submit::{self, Job, Sought, Via},
 };
 use crate::{
     agent::send::{text::Text, until_dot::UntilDot},
@@ -93,6 +93,7 @@ fn job(flags: Flags, config: &Config) -> Result<Job, Failure> {
         name: config.hostname.clone(),
         sender,
         recipients,
+        sought: if flags.read_recipients { Sought::Header } else { Sought::Named },
         text,
         body: flags.body,
         verbose: flags.verbose,

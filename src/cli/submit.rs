@@ -60,6 +60,30 @@ impl Via {
     }
 }
 
+/// Where recipients were looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sought {
+    /// On the command line only.
+    Named,
+    /// In the header as well: `-t`.
+    Header,
+    /// In the flags that a message is composed from.
+    Composed,
+}
+
+impl Sought {
+    /// What is to be said when nobody was found.
+    pub fn in_vain(self) -> &'static str {
+        match self {
+            Sought::Named => "no recipients: name them behind the flags, or take those of the header with -t",
+            Sought::Header => {
+                "no recipients in To, Cc, Bcc: -t takes them from there; or name them behind the flags"
+            }
+            Sought::Composed => "no recipients: name them with --to, --cc or --bcc, or behind the flags",
+        }
+    }
+}
+
 /// A message, ready to go.
 #[derive(Debug)]
 pub struct Job {
@@ -73,6 +97,8 @@ pub struct Job {
     pub sender: Option<Mailbox>,
     /// The envelope's recipients.
     pub recipients: Vec<Mailbox>,
+    /// What was said of them besides: where they were looked for in vain, if there are none.
+    pub sought: Sought,
     /// The message.
     pub text: Text,
     /// What stands in it; `None` looks.
@@ -91,9 +117,7 @@ impl Job {
     /// Sends it.
     pub fn run(mut self) -> Result<Exit, Failure> {
         if self.recipients.is_empty() {
-            return Err(Failure::usage(
-                "no recipients: name them behind the flags, or take those of the header with -t",
-            ));
+            return Err(Failure::usage(self.sought.in_vain()));
         }
         let privacy = Secrecy::of(&self.via);
         if self.dry_run {

@@ -461,3 +461,20 @@ fn what_reads_our_output_may_go_away() {
     assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
     sink.wait(1);
 }
+
+#[test]
+fn who_looked_for_recipients_in_vain_is_told_where() {
+    let house = House::new();
+    let nobody = "Subject: x\n\nbody\n";
+    let cases: [(&[&str], &str); 3] = [
+        (&[], "-t"),
+        (&["-t"], "no recipients in To, Cc, Bcc"),
+        (&["--subject", "x", "--body", "y"], "--to, --cc or --bcc"),
+    ];
+    for (flags, advice) in cases {
+        let mut command = house.bare("mail-send");
+        command.args(["--server", "smtp://127.0.0.1:1"]).args(flags);
+        ended(&run(&mut command, nobody), 64, advice);
+    }
+    ended(&run(sendmail(&house).arg("-t"), nobody), 64, "no recipients in To, Cc, Bcc");
+}
