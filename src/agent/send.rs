@@ -165,6 +165,7 @@ async fn once(order: &Order, recipients: Vec<Mailbox>, text: &mut Text) -> Sent 
         ],
         said: None,
         lost: None,
+        elsewhere: false,
     });
     Sent { verdicts: outcome.verdicts, said: outcome.said, tls: courier.tls }
 }
@@ -231,7 +232,8 @@ impl Agent<Client> for Courier<'_> {
             Ask::Failed(failure) => {
                 let mut verdict = failure.verdict;
                 self.explain(&mut verdict);
-                self.outcome = Some(Outcome { verdicts: vec![verdict; self.count], said: None, lost: None });
+                let verdicts = vec![verdict; self.count];
+                self.outcome = Some(Outcome { verdicts, said: None, lost: None, elsewhere: false });
                 Answer::Noted
             }
         }

@@ -255,3 +255,76 @@ fn a_smarthost_that_refuses_the_login_puts_mail_off() {
     assert!(first.logged("put off").contains("535"), "{}", first.log());
     second.logged("login failed");
 }
+
+/// Two mail hosts of example.com, the better one first, and a house that asks for them and does not try twice.
+fn two_hosts() -> (Zone, Sink, Sink, House) {
+    let zone = Zone::start();
+    let first = Sink::on("127.0.0.2:0");
+    let second = Sink::on(&format!("127.0.0.3:{}", first.address().port()));
+    zone.mx("example.com", 10, "first.example.com").mx("example.com", 20, "second.example.com");
+    zone.host("first.example.com", "127.0.0.2").host("second.example.com", "127.0.0.3");
+    let mut house = house(&zone, &first);
+    house.set("relayd.retry", "[\"1h\"]");
+    (zone, first, second, house)
+}
+
+#[test]
+fn what_one_host_puts_off_as_a_whole_the_next_one_gets() {
+    let (zone, first, second, house) = two_hosts();
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let put_off = [
+        (Stage::Greeting, Act::Say("421 4.3.2 no".into())),
+        (Stage::Greeting, Act::HangUp),
+        (Stage::Ehlo, Act::Say("451 4.3.0 no".into())),
+        (Stage::Mail, Act::Say("452 4.3.1 full".into())),
+        (Stage::Mail, Act::Say("421 4.3.2 no".into())),
+        (Stage::Mail, Act::HangUp),
+        (Stage::Rcpt, Act::Say("421 4.3.2 no".into())),
+        (Stage::Data, Act::Say("451 4.3.0 no".into())),
+        (Stage::Data, Act::HangUp),
+    ];
+    for (count, (stage, act)) in put_off.into_iter().enumerate() {
+        // Another destination each, since the last one's connection may still stand.
+        let domain = format!("example{count}.com");
+        zone.mx(&domain, 10, "first.example.com").mx(&domain, 20, "second.example.com");
+        let to = format!("x@{domain}");
+        first.relent().always(stage, "", act.clone());
+        send(&daemon, "alice@example.org", &[&to]);
+        assert_eq!(second.wait(count + 1)[count].rcpts, [format!("TO:<{to}>")], "{stage:?} {act:?}");
+        assert!(daemon.logged(&format!("to={to} host=second.example.com")).contains(" sent "));
+    }
+    assert!(first.got().is_empty());
+    assert!(!daemon.log().contains(" put off "), "{}", daemon.log());
+    // The better host is asked first again.
+    first.relent();
+    send(&daemon, "alice@example.org", &["last@example.com"]);
+    assert_eq!(first.wait(1)[0].rcpts, ["TO:<last@example.com>"]);
+}
+
+#[test]
+fn what_all_hosts_put_off_waits_with_the_last_ones_word() {
+    let (_zone, first, second, house) = two_hosts();
+    first.always(Stage::Mail, "", Act::Say("452 4.3.1 full".into()));
+    second.always(Stage::Mail, "", Act::Say("451 4.7.1 not now".into()));
+    let daemon = Daemon::start(&house, "mail-relayd");
+    send(&daemon, "alice@example.org", &["x@example.com"]);
+    assert!(daemon.logged(" put off ").contains("451 4.7.1 not now"));
+}
+
+#[test]
+fn recipients_put_off_one_by_one_wait_and_the_others_are_not_sent_twice() {
+    let (_zone, first, second, house) = two_hosts();
+    first.always(Stage::Rcpt, "<later@", Act::Say("450 4.2.1 busy".into()));
+    first.always(Stage::Rcpt, "<never@", Act::Say("550 5.1.1 nobody".into()));
+    let daemon = Daemon::start(&house, "mail-relayd");
+    send(&daemon, "alice@example.org", &["good@example.com", "later@example.com", "never@example.com"]);
+    assert_eq!(first.wait(1)[0].rcpts, ["TO:<good@example.com>"]);
+    assert!(daemon.logged(" put off ").contains("to=later@example.com"));
+    let bounce = daemon.logged(" bounced ");
+    assert!(bounce.contains("to=alice@example.org"));
+    // The end of a message that was sent is not known when its reply is lost or a 4xx: it may not go elsewhere.
+    first.relent().always(Stage::Dot, "", Act::HangUp);
+    send(&daemon, "alice@example.org", &["y@example.com"]);
+    assert!(daemon.logged("to=y@example.com tries=1").contains(" put off "));
+    assert!(second.got().is_empty() && second.lines().is_empty(), "{:?}", second.lines());
+}

@@ -1,7 +1,7 @@
 //! The client's side of SMTP, submission and LMTP.
 //!
 //! Settings: `dialect`, `tls`, `login NAME SECRET`, `message FROM TO...` (`<>` is the null sender; the last one is announced
-//! as the last), `text` and `size` and `body 8` of every message, and `then`, one for each thing that the agent is told: `outcome CODE... [lost STAGE]`,
+//! as the last), `text` and `size` and `body 8` of every message, and `then`, one for each thing that the agent is told: `outcome CODE... [lost STAGE] [elsewhere]`,
 //! `failed STAGE CODE`, or `nothing` at all.
 
 use crate::kit::{
@@ -99,7 +99,8 @@ fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a, Cli
         Ask::Outcome(outcome) => {
             let codes: Vec<String> = outcome.verdicts.iter().map(|it| it.code().to_string()).collect();
             let lost = outcome.lost.map(|stage| format!(" lost {stage:?}")).unwrap_or_default();
-            told.borrow_mut().push(format!("outcome {}{lost}", codes.join(" ")));
+            let elsewhere = if outcome.elsewhere { " elsewhere" } else { "" };
+            told.borrow_mut().push(format!("outcome {}{lost}{elsewhere}", codes.join(" ")));
             Answer::Noted
         }
         Ask::Failed(failure) => {

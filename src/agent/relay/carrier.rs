@@ -37,12 +37,36 @@ const MESSAGES_MAX: usize = 100;
 /// How long a host may take to accept a connection.
 const DIAL: Duration = Duration::from_secs(30);
 
-/// How a connection ended.
-pub(super) enum Ended {
-    /// It took at least one message, or nothing waited any more.
-    Served,
-    /// No message could be sent over it.
-    Unreachable(Why),
+/// How the connections to a host ended.
+pub(super) struct Ended {
+    /// Why no message could be sent over them; `None` when one was taken or refused, or nothing waited any more.
+    pub(super) unreachable: Option<Why>,
+    /// A job that is for the next host.
+    pub(super) aside: Option<Aside>,
+}
+
+/// A job that a host put off as a whole: the next one may take it now (RFC 5321 section 5.1).
+pub(super) struct Aside {
+    job: Job,
+    verdicts: Vec<Verdict>,
+    host: String,
+}
+
+impl Aside {
+    /// No host is left: what the last one said counts.
+    pub(super) fn settle(self) {
+        let _ = self.job.answer.send(Carried::Tried(self.verdicts, self.host, None));
+    }
+}
+
+/// What a carrier is to carry.
+pub(super) struct Load {
+    /// A job that another host put off; it comes first.
+    pub(super) aside: Option<Aside>,
+    /// Nothing else: what waits for the destination goes to a better host.
+    pub(super) only: bool,
+    /// There are hosts behind this one.
+    pub(super) more_hosts: bool,
 }
 
 /// The agent.
@@ -51,6 +75,7 @@ pub(super) struct Carrier<S: Store, Q: Spool> {
     lane: Arc<Lane>,
     settings: Arc<Settings>,
     closing: Closing,
+    load: Load,
     host: String,
     job: Option<Job>,
     text: Text<Q::Octets>,
@@ -77,12 +102,14 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
         lane: Arc<Lane>,
         settings: Arc<Settings>,
         closing: Closing,
+        load: Load,
     ) -> Carrier<S, Q> {
         Carrier {
             relay,
             lane,
             settings,
             closing,
+            load,
             host: String::new(),
             job: None,
             text: Text::None,
@@ -101,17 +128,14 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
             Some(Security::StartTls) => Tls::Demanded,
             Some(Security::Clear | Security::Implicit) => Tls::AsItIs,
         };
-        match self.connection(hop, host, tls).await {
+        let talked = match self.connection(hop, host, tls).await {
             Err(failure) if failure.stage == Stage::StartTls && tls == Tls::IfOffered => {
                 self.failed = None;
-                match self.connection(hop, host, Tls::AsItIs).await {
-                    Ok(()) => Ended::Served,
-                    Err(failure) => Ended::Unreachable(why(failure.verdict)),
-                }
+                self.connection(hop, host, Tls::AsItIs).await
             }
-            Ok(()) => Ended::Served,
-            Err(failure) => Ended::Unreachable(why(failure.verdict)),
-        }
+            talked => talked,
+        };
+        Ended { unreachable: talked.err().map(|failure| why(failure.verdict)), aside: self.load.aside }
     }
 
     async fn connection(&mut self, hop: &NextHop, host: &Host, tls: Tls) -> Result<(), Failure> {
@@ -176,13 +200,23 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
             if self.closing.is_wanted() || self.sent >= MESSAGES_MAX {
                 return Answer::Quit;
             }
-            let job = match self.lane.pop() {
-                Some(job) => Some(job),
+            let job = match self.load.aside.take() {
+                // It was put off here: the next host is not to wait for what else there is.
+                Some(aside) if self.sent > 0 => {
+                    self.load.aside = Some(aside);
+                    return Answer::Quit;
+                }
+                Some(aside) => Some(aside.job),
+                None if self.load.only => return Answer::Quit,
                 None => {
                     let lane = Arc::clone(&self.lane);
-                    tokio::select! {
-                        job = lane.wait(LINGER) => job,
-                        () = self.closing.wanted() => None,
+                    match lane.pop() {
+                        Some(job) => Some(job),
+                        None if self.relay.lanes.are_crowded() => None,
+                        None => tokio::select! {
+                            job = lane.wait(LINGER) => job,
+                            () = self.closing.wanted() => None,
+                        },
                     }
                 }
             };
@@ -240,6 +274,12 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
         if outcome.lost == Some(Stage::Envelope) && self.sent > 1 && !job.again {
             job.again = true;
             self.lane.put_back(job);
+            return;
+        }
+        if outcome.elsewhere && self.load.more_hosts {
+            let why = outcome.verdicts.first().cloned().map_or_else(String::new, |verdict| why(verdict).text);
+            tracing::info!(id = %job.id, host = self.host, why, "a host put a message off; the next one is asked");
+            self.load.aside = Some(Aside { job, verdicts: outcome.verdicts, host: self.host.clone() });
             return;
         }
         if outcome.verdicts.iter().any(Verdict::is_done) {

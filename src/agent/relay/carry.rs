@@ -3,6 +3,7 @@
 
 use super::{
     Relay, blocking, direct,
+    intake::not_local,
     lane::{Carried, Job},
     next_hop::NextHop,
     settle::SOON,
@@ -59,7 +60,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             }
         };
         let mut tally = Tally::of(&ends);
-        let mut groups = self.start(&lease.entry, ends, &mut tally, &closing);
+        // The groups share what they are told of the message: there may be as many as recipients.
+        let entry = Arc::new(lease.entry.clone());
+        let mut groups = self.start(&entry, ends, &mut tally, &closing);
         let mut untried = None;
         let mut renewal = tokio::time::interval(LEASE / 2);
         renewal.tick().await;
@@ -85,7 +88,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
                 }
             }
         }
-        self.settle(lease, tally.verdicts(), untried).await;
+        let missing = untried.is_none().then(not_local);
+        self.settle(lease, tally.verdicts(missing), untried).await;
     }
 
     /// Where each waiting recipient leads.
@@ -113,7 +117,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
     /// Starts everything that can be tried side by side. Ends that lead nowhere have their verdict at once.
     fn start(
         self: &Arc<Self>,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         ends: Vec<End>,
         tally: &mut Tally,
         closing: &Closing,
@@ -140,12 +144,12 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         }
         let mut groups = JoinSet::new();
         if !local.is_empty() {
-            groups.spawn(Arc::clone(self).deliver(entry.clone(), local));
+            groups.spawn(Arc::clone(self).deliver(Arc::clone(entry), local));
         }
         for (hop, recipients) in remote {
             for some in recipients.chunks(RECIPIENTS) {
                 let (relay, some) = (Arc::clone(self), some.to_vec());
-                groups.spawn(relay.send(entry.clone(), hop.clone(), some, closing.clone()));
+                groups.spawn(relay.send(Arc::clone(entry), hop.clone(), some, closing.clone()));
             }
         }
         groups
@@ -154,7 +158,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
     /// Recipients of one destination.
     async fn send(
         self: Arc<Self>,
-        entry: Entry,
+        entry: Arc<Entry>,
         hop: NextHop,
         recipients: Vec<(usize, Mailbox)>,
         closing: Closing,
@@ -180,13 +184,18 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
                 }
                 Came::Tried(recipients.into_iter().map(|(number, _)| number).zip(verdicts).collect())
             }
-            Ok(Carried::Crowded) | Err(_) => Came::Untried,
+            Ok(Carried::Crowded) => Came::Untried,
+            Err(_) if closing.is_wanted() => Came::Untried,
+            // Whoever had the job is gone. It counts as an attempt, so that this does not go on for ever.
+            Err(_) => {
+                let fault = |(number, _)| (number, Verdict::Later(not_local()));
+                Came::Tried(recipients.into_iter().map(fault).collect())
+            }
         }
     }
 
     /// Local recipients, some side by side.
-    async fn deliver(self: Arc<Self>, entry: Entry, ends: Vec<End>) -> Came {
-        let entry = Arc::new(entry);
+    async fn deliver(self: Arc<Self>, entry: Arc<Entry>, ends: Vec<End>) -> Came {
         let (relay, of) = (Arc::clone(&self), Arc::clone(&entry));
         let told = match blocking(move || relay.head(&of)).await.and_then(|head| head) {
             Ok(head) => Arc::new(Told::of(&head)),
@@ -221,7 +230,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         let tried = matches!(entry.standing.get(number), Some(Standing::Waiting { tries, .. }) if *tries > 0);
         let sender = entry.envelope.sender.as_ref();
         let Some(copy) = direct::copy(&entry.id, leaf, sender, tried) else {
-            return Verdict::Later(super::intake::not_local());
+            return Verdict::Later(not_local());
         };
         if copy.loops(told) {
             return copy.looping();
@@ -306,10 +315,14 @@ impl Tally {
         done
     }
 
-    /// The verdicts on those all of whose ends were tried.
-    fn verdicts(self) -> Vec<(usize, Verdict)> {
-        let tried = self.recipients.into_iter().filter(|(_, (open, _))| *open == 0);
-        tried.filter_map(|(number, (_, worst))| Some((number, worst?))).collect()
+    /// The verdicts on those all of whose ends were tried. The others get `missing`, where all should have been.
+    fn verdicts(self, missing: Option<Why>) -> Vec<(usize, Verdict)> {
+        let verdict = |(open, worst): (usize, Option<Verdict>)| match open {
+            0 => worst,
+            _ => missing.clone().map(Verdict::Later),
+        };
+        let all = self.recipients.into_iter();
+        all.filter_map(|(number, state)| Some((number, verdict(state)?))).collect()
     }
 }
 
@@ -331,11 +344,24 @@ mod tests {
         assert_eq!(tally.add(vec![(0, Verdict::Done), (1, Verdict::Done)]), [1]);
         assert_eq!(tally.add(vec![(0, Verdict::Done), (2, never())]), [0]);
         assert_eq!(tally.add(vec![(2, later())]), [0_usize; 0]);
-        let verdicts = tally.verdicts();
+        let verdicts = tally.verdicts(None);
         assert_eq!(verdicts, [(0, Verdict::Done), (1, Verdict::Done), (2, later())]);
         let mut tally = Tally::of(&[(0, leaf()), (0, leaf())]);
         tally.add(vec![(0, never())]);
         tally.add(vec![(0, Verdict::Done)]);
-        assert_eq!(tally.verdicts(), [(0, never())]);
+        assert_eq!(tally.verdicts(None), [(0, never())]);
+    }
+
+    #[test]
+    fn whose_delivery_broke_off_counts_as_tried_so_that_it_does_not_go_on_for_ever() {
+        let fault = || Why::new(3, 0, "a fault in the program");
+        for (missing, verdicts) in [
+            (Some(fault()), vec![(0, Verdict::Done), (1, Verdict::Later(fault()))]),
+            (None, vec![(0, Verdict::Done)]),
+        ] {
+            let mut tally = Tally::of(&[(0, leaf()), (1, leaf()), (1, leaf())]);
+            tally.add(vec![(0, Verdict::Done), (1, Verdict::Done)]);
+            assert_eq!(tally.verdicts(missing), verdicts);
+        }
     }
 }

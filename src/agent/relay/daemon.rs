@@ -31,7 +31,7 @@ pub struct Order<S: Store, Q: Spool> {
     pub settings: Settings,
     /// The listeners, by the names of their configuration keys.
     pub doors: Vec<Door>,
-    /// Connections at once.
+    /// Connections at once. As many in all may be made to other servers.
     pub limits: Limits,
     /// Reads the configuration anew; the error is for the log.
     pub reload: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
@@ -42,7 +42,7 @@ pub struct Order<S: Store, Q: Spool> {
 /// Serves until SIGTERM or SIGINT.
 pub async fn run<S: Store + 'static, Q: Spool + 'static>(order: Order<S, Q>) -> io::Result<()> {
     let Order { store, spool, settings, doors, limits, reload, ready } = order;
-    let relay = Relay::new(store, spool, settings, Clock::system());
+    let relay = Relay::new(store, spool, settings, Clock::system(), limits.total);
     let (end, closing) = Closing::switch();
     let signals = tokio::spawn(heed(Arc::clone(&relay), end, reload)?);
     let outbound = tokio::spawn(Arc::clone(&relay).outbound(closing.clone()));
@@ -66,7 +66,7 @@ pub async fn run_stdio<S: Store + 'static, Q: Spool + 'static>(
     settings: Settings,
     door: &'static str,
 ) {
-    let relay = Relay::new(store, spool, settings, Clock::system());
+    let relay = Relay::new(store, spool, settings, Clock::system(), 1);
     let (_end, closing) = Closing::switch();
     session(relay, stdio(door, closing)).await;
 }

@@ -6,7 +6,7 @@
 
 use super::{
     Relay, Settings,
-    carrier::{Carrier, Ended},
+    carrier::{Aside, Carrier, Load},
     next_hop::{NextHop, Walk},
 };
 use crate::{
@@ -22,11 +22,10 @@ use crate::{
 };
 use std::{
     collections::{HashMap, VecDeque},
-    marker::PhantomData,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 /// Connections to one destination at first, and at most.
 const WORKERS_FIRST: usize = 5;
@@ -76,17 +75,25 @@ impl Job {
 }
 
 /// All destinations.
-pub(super) struct Lanes<Q>(Mutex<HashMap<NextHop, Arc<Lane>>>, PhantomData<fn() -> Q>);
-
-impl<Q> Default for Lanes<Q> {
-    fn default() -> Lanes<Q> {
-        Lanes(Mutex::default(), PhantomData)
-    }
+pub(super) struct Lanes {
+    known: Mutex<HashMap<NextHop, Arc<Lane>>>,
+    /// Connections that may yet be made: descriptors are needed for other things, too.
+    free: Semaphore,
 }
 
-impl<Q> Lanes<Q> {
+impl Lanes {
+    /// At most so many connections at once, to all destinations.
+    pub(super) fn new(most: usize) -> Lanes {
+        Lanes { known: Mutex::default(), free: Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)) }
+    }
+
+    /// True when others wait for a connection of their own.
+    pub(super) fn are_crowded(&self) -> bool {
+        self.free.available_permits() == 0
+    }
+
     fn of(&self, hop: &NextHop) -> Arc<Lane> {
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if lanes.len() >= REMEMBERED && !lanes.contains_key(hop) {
             lanes.retain(|_, lane| lane.is_busy());
         }
@@ -276,15 +283,38 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
     }
 }
 
+/// A worker's place in its lane. When the worker panics, others can work on: what waits is looked at again soon.
+struct Place<'a>(&'a Lane);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let mut state = self.0.state();
+        state.workers = state.workers.saturating_sub(1);
+        let waiting = std::mem::take(&mut state.queue);
+        drop(state);
+        for job in waiting {
+            let _ = job.answer.send(Carried::Crowded);
+        }
+    }
+}
+
 /// One worker: connections, one after another, as long as there is work.
 async fn work<S: Store + 'static, Q: Spool + 'static>(
     relay: Arc<Relay<S, Q>>,
     hop: NextHop,
     lane: Arc<Lane>,
-    closing: Closing,
+    mut closing: Closing,
 ) {
+    let _place = Place(&lane);
     loop {
         let settings = relay.settings();
+        let _free = tokio::select! {
+            free = relay.lanes.free.acquire() => free,
+            () = closing.wanted() => return lane.abandon(),
+        };
         if let Err(verdict) = once(&relay, &hop, &lane, &settings, &closing).await {
             if let Verdict::Later(why) | Verdict::Never(why) = &verdict {
                 tracing::warn!(to = %hop, why = why.text, "unreachable");
@@ -300,7 +330,7 @@ async fn work<S: Store + 'static, Q: Spool + 'static>(
     }
 }
 
-/// Tries the hosts in order until one takes what waits.
+/// Tries the hosts in order until one takes what waits. A message that a host puts off goes on to the next ones.
 async fn once<S: Store + 'static, Q: Spool + 'static>(
     relay: &Arc<Relay<S, Q>>,
     hop: &NextHop,
@@ -311,6 +341,8 @@ async fn once<S: Store + 'static, Q: Spool + 'static>(
     let mut walk = Walk::to(hop, settings).await?;
     let mut last = Verdict::Later(Why::new(4, 4, format!("{hop} has no usable mail host")));
     let mut tried = false;
+    let mut served = false;
+    let mut aside: Option<Aside> = None;
     while let Some(host) = walk.next(settings).await {
         let host = match host {
             Ok(host) => host,
@@ -325,18 +357,27 @@ async fn once<S: Store + 'static, Q: Spool + 'static>(
                 continue;
             }
         };
+        let load = Load { aside: aside.take(), only: served, more_hosts: !walk.is_over() };
         let carrier =
-            Carrier::new(Arc::clone(relay), Arc::clone(lane), Arc::clone(settings), closing.clone());
-        match carrier.go(hop, &host).await {
-            Ended::Served => return Ok(()),
-            Ended::Unreachable(why) => {
+            Carrier::new(Arc::clone(relay), Arc::clone(lane), Arc::clone(settings), closing.clone(), load);
+        let ended = carrier.go(hop, &host).await;
+        aside = ended.aside;
+        match ended.unreachable {
+            None => served = true,
+            Some(why) => {
                 tracing::info!(to = %hop, host = host.name, why = why.text, "a host could not be used");
                 // Whatever a host says to us before it heard of a message, says nothing of the message.
                 (last, tried) = (Verdict::Later(why), true);
             }
         }
+        if (served && aside.is_none()) || closing.is_wanted() {
+            break;
+        }
     }
-    Err(last)
+    if let Some(aside) = aside.filter(|_| !closing.is_wanted()) {
+        aside.settle();
+    }
+    if served { Ok(()) } else { Err(last) }
 }
 
 #[cfg(test)]
@@ -392,6 +433,22 @@ mod tests {
         assert!(!lane.push(second));
         assert_eq!(text(answer.try_recv()), "4");
         assert!(lane.leave());
+        assert!(!lane.is_busy());
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_panics_frees_its_place_and_those_who_wait() {
+        let lane = Arc::new(Lane::default());
+        let (first, mut answer) = job();
+        assert!(lane.push(first));
+        let of = Arc::clone(&lane);
+        let broken = tokio::spawn(async move {
+            let _place = Place(&of);
+            tokio::task::yield_now().await;
+            panic!("planted");
+        });
+        assert!(broken.await.is_err());
+        assert_eq!(text(answer.try_recv()), "crowded");
         assert!(!lane.is_busy());
     }
 

@@ -50,20 +50,21 @@ pub(crate) struct Relay<S: Store, Q: Spool> {
     settings: ArcSwap<Settings>,
     clock: Clock,
     limits: limits::Limits,
-    lanes: lane::Lanes<Q>,
+    lanes: lane::Lanes,
     /// Something in the spool may be due.
     due: tokio::sync::Notify,
 }
 
 impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
-    fn new(store: S, spool: Q, settings: Settings, clock: Clock) -> Arc<Relay<S, Q>> {
+    /// `outgoing` is how many connections to other servers there may be at once.
+    fn new(store: S, spool: Q, settings: Settings, clock: Clock, outgoing: usize) -> Arc<Relay<S, Q>> {
         Arc::new(Relay {
             store,
             spool,
             settings: ArcSwap::from_pointee(settings),
             clock,
             limits: limits::Limits::default(),
-            lanes: lane::Lanes::default(),
+            lanes: lane::Lanes::new(outgoing),
             due: tokio::sync::Notify::new(),
         })
     }

@@ -90,6 +90,11 @@ impl Walk {
         Ok(walk)
     }
 
+    /// True when no host is left.
+    pub(super) fn is_over(&self) -> bool {
+        self.groups.is_empty() && self.ready.is_empty()
+    }
+
     /// The next host to try; `None` when all were.
     pub(super) async fn next(&mut self, settings: &Settings) -> Option<Result<Host, Verdict>> {
         loop {

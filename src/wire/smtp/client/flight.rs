@@ -73,6 +73,8 @@ pub(super) struct Flight {
     standing: Vec<Standing>,
     /// The server took MAIL.
     begun: bool,
+    /// The server wants no message now.
+    put_off: bool,
 }
 
 /// The text and its end on their way.
@@ -118,12 +120,13 @@ impl Flight {
             next: Some(first),
             under_way: VecDeque::new(),
             begun: false,
+            put_off: false,
             standing,
             message,
         };
         if !flight.standing.iter().any(|it| matches!(it, Standing::Unasked)) {
             let last = flight.message.last;
-            let outcome = outcome(flight.standing, None, None, Stage::Envelope);
+            let outcome = outcome(flight.standing, None, None, Stage::Envelope, false);
             return Next::Over { outcome, last, reset: stale, bye: false };
         }
         flight.send(out)
@@ -147,7 +150,7 @@ impl Flight {
             return Next::Replies(self);
         }
         let last = self.message.last;
-        let outcome = outcome(self.standing, None, None, Stage::Envelope);
+        let outcome = outcome(self.standing, None, None, Stage::Envelope, self.put_off);
         Next::Over { outcome, last, reset: self.begun, bye: false }
     }
 
@@ -218,7 +221,10 @@ impl Flight {
             Command::Rset => {}
             Command::Mail => match verdict {
                 Verdict::Done => self.begun = true,
-                refused => settle(&mut self.standing, &refused),
+                refused => {
+                    self.put_off = true;
+                    settle(&mut self.standing, &refused);
+                }
             },
             Command::Rcpt(place) => {
                 let some = self.standing.iter().any(|it| matches!(it, Standing::Accepted));
@@ -254,7 +260,7 @@ impl Flight {
                 refused => refused,
             };
             settle(&mut self.standing, &verdict);
-            let outcome = outcome(self.standing, None, None, Stage::Envelope);
+            let outcome = outcome(self.standing, None, None, Stage::Envelope, self.put_off || !hollow);
             return Next::Over { outcome, last, reset: self.begun, bye: false };
         }
         let ending = Ending {
@@ -290,7 +296,7 @@ impl Flight {
 
     /// The connection is of no more use: who is not settled waits.
     pub(super) fn lost(self, stage: Stage, verdict: Verdict) -> Outcome {
-        outcome(self.standing, Some(verdict), None, stage)
+        outcome(self.standing, Some(verdict), None, stage, true)
     }
 }
 
@@ -330,7 +336,7 @@ impl Ending {
         } else {
             settle(&mut self.standing, &verdict);
         }
-        let outcome = outcome(self.standing, None, self.said, Stage::End);
+        let outcome = outcome(self.standing, None, self.said, Stage::End, false);
         Next::Over { outcome, last: self.last, reset: false, bye: self.bye }
     }
 
@@ -349,7 +355,8 @@ impl Ending {
 
     /// The connection is of no more use: who is not settled waits.
     pub(super) fn lost(self, stage: Stage, verdict: Verdict) -> Outcome {
-        outcome(self.standing, Some(verdict), self.said, stage)
+        // What was lost behind the end may have arrived.
+        outcome(self.standing, Some(verdict), self.said, stage, stage == Stage::Text)
     }
 }
 
@@ -364,18 +371,21 @@ fn outcome(
     lost: Option<Verdict>,
     said: Option<String>,
     stage: Stage,
+    put_off: bool,
 ) -> Outcome {
     let is_lost = lost.is_some();
     let rest = lost.unwrap_or_else(|| Verdict::Later(Why::new(5, 0, "the recipient was not asked for")));
     settle(&mut standing, &rest);
-    let verdicts = standing
+    let verdicts: Vec<Verdict> = standing
         .into_iter()
         .map(|one| match one {
             Standing::Settled(verdict) => verdict,
             Standing::Unasked | Standing::Accepted => rest.clone(),
         })
         .collect();
-    Outcome { verdicts, said, lost: is_lost.then_some(stage) }
+    // Where one is done or refused for good, the others wait for the next attempt.
+    let elsewhere = put_off && verdicts.iter().all(|verdict| matches!(verdict, Verdict::Later(_)));
+    Outcome { verdicts, said, lost: is_lost.then_some(stage), elsewhere }
 }
 
 /// What can be known without asking: a message larger than the server takes (RFC 1870 section 6.2), a sender that can't be written.

@@ -151,6 +151,9 @@ pub struct Outcome {
     pub said: Option<String>,
     /// Where the connection was lost, if it was: no other message can go this way.
     pub lost: Option<Stage>,
+    /// It was put off as a whole before its end was sent: by a 4xx to MAIL or DATA, a 421, or the loss of the
+    /// connection. Another host of the same destination may take it now (RFC 5321 section 5.1).
+    pub elsewhere: bool,
 }
 
 /// What the session asks.
@@ -359,7 +362,9 @@ impl Client {
                     Answer::TextFault(why) => why,
                     _ => Why::new(3, 0, "the message was not given"),
                 };
-                self.told(ending.lost(Stage::Text, Verdict::Later(why)), After::Close)
+                let outcome = ending.lost(Stage::Text, Verdict::Later(why));
+                // The fault is ours, and would be with any host.
+                self.told(Outcome { elsewhere: false, ..outcome }, After::Close)
             }
             (State::ExpectNoted(After::Message), _) => self.next_message(),
             (State::ExpectNoted(After::Bye), _) => self.read(State::ExpectBye),
