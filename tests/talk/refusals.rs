@@ -273,6 +273,32 @@ fn a_hundred_recipients_are_taken_and_more_than_the_limit_are_told_to_come_again
 }
 
 #[test]
+fn who_gives_a_long_list_at_once_comes_to_send_the_message_but_not_without_end() {
+    let accepted = "C: RCPT TO:<alice@example.org>\nS: 250 2.1.5 Ok\n".repeat(30);
+    let excess = "C: RCPT TO:<bob@example.org>\nS: 452 4.5.3 ...\n".repeat(30);
+    let end = "C: DATA\nS: 354 ...\nC: .\nS: 250 ...\n";
+    let start = format!(
+        "@ recipients 30\n{}{accepted}{excess}",
+        Open.so_far().replace("C: RCPT TO:<alice@example.org>\nS: 250 ...\n", "")
+    );
+    Talk::parse("excess", &format!("{start}{end}"), Side::Server).play_session(scripted);
+    let errors = "C: RCPT TO:<bob@example.org>\nS: 452 4.5.3 ...\n".repeat(20);
+    let text =
+        format!("{start}{errors}C: RCPT TO:<bob@example.org>\nS: 421 4.7.0 Too many errors\n! close\n");
+    Talk::parse("without end", &text, Side::Server).play_session(scripted);
+}
+
+#[test]
+fn who_tries_out_names_is_cut_off_whether_they_are_refused_for_good_or_for_now() {
+    for (name, reply) in [("nobody", "550 5.1.1"), ("full", "452 4.2.2")] {
+        let guess = format!("C: RCPT TO:<{name}@example.org>\nS: {reply} ...\n");
+        let last = format!("C: RCPT TO:<{name}@example.org>\nS: 421 4.7.0 Too many errors\n! close\n");
+        let text = format!("{}{}{last}", Open.so_far(), guess.repeat(20));
+        Talk::parse(name, &text, Side::Server).play_session(scripted);
+    }
+}
+
+#[test]
 fn too_many_errors_end_it() {
     let bad = "C: XYZZY\nS: 500 5.5.2 ...\n";
     for (order, errors) in [("", 20), (SUBMISSION, 5), (SUBMISSION_IN, 50)] {

@@ -37,11 +37,20 @@ use crate::{
         smtp::{
             Dialect,
             reply::Reply,
-            server::{Answer, Ask, Event, Peer, Server},
+            server::{Answer, Ask, Event, Peer, Server, TOO_MANY_RECIPIENTS},
         },
     },
 };
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// After so many recipients that were refused, a stranger's further ones are answered late: who tries out names is slow.
+const GUESSES: u32 = 10;
+/// So late.
+const LATE: Duration = Duration::from_secs(1);
 
 /// The agent of one connection.
 pub(super) struct Accept<S: Store, Q: Spool> {
@@ -56,6 +65,8 @@ pub(super) struct Accept<S: Store, Q: Spool> {
     tls: Option<Facts>,
     transaction: Option<Transaction>,
     message: Option<Message<S, Q>>,
+    /// Recipients refused since a message was taken.
+    guesses: u32,
 }
 
 impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
@@ -80,6 +91,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
             tls: None,
             transaction: None,
             message: None,
+            guesses: 0,
         }
     }
 
@@ -197,14 +209,16 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
         let answer = match admitted {
             Ok(leaves) => match transaction.add(mailbox.clone(), leaves) {
                 true => Answer::Yes,
-                false => {
-                    Answer::Say(Reply::fixed(452, 5, 3, "Too many recipients; send the others another copy"))
-                }
+                false => Answer::Say(TOO_MANY_RECIPIENTS),
             },
             Err(verdict) => Answer::Say(Reply::from(&verdict)),
         };
         if let Answer::Say(reply) = &answer {
             self.refused(transaction.sender.as_ref(), Some(&mailbox), reply);
+            self.guesses = self.guesses.saturating_add(1);
+            if self.guesses > GUESSES && matches!(transaction.origin, Origin::Stranger) {
+                tokio::time::sleep(LATE).await;
+            }
         }
         self.transaction = Some(transaction);
         answer
@@ -269,6 +283,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
             }
         };
         let Taken { verdicts, queued } = taken;
+        if verdicts.iter().any(Verdict::is_done) {
+            self.guesses = 0;
+        }
         let worst = verdicts.iter().find(|verdict| !verdict.is_done()).cloned().unwrap_or(Verdict::Done);
         self.log(&id, size, &told_of, &worst, queued);
         let reply = |verdict: &Verdict| match verdict {
@@ -333,14 +350,14 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
 
     fn refused(&self, sender: Option<&Mailbox>, recipient: Option<&Mailbox>, reply: &Reply) {
         let from = sender.map_or_else(|| "<>".to_owned(), Mailbox::to_string);
-        let to = recipient.map(Mailbox::to_string).unwrap_or_default();
+        let to = recipient.map(Mailbox::to_string);
         tracing::info!(from, to, client = self.client(), reply = %reply, "refused");
     }
 
     fn log(&self, id: &QueueId, size: u64, line: &Line, verdict: &Verdict, queued: bool) {
         let Line { from, to } = line;
         let client = self.client();
-        let login = self.login.as_ref().map(|(account, _)| account.id.as_str()).unwrap_or_default();
+        let login = self.login.as_ref().map(|(account, _)| account.id.as_str());
         match verdict {
             Verdict::Done if !queued => {
                 tracing::info!(%id, from, to, size, client, login, "delivered");

@@ -208,7 +208,7 @@ impl AwaitOutcome {
             reply.print(out);
         }
         if replies.iter().any(Reply::is_positive) {
-            (cx.errors, cx.idle_commands) = (0, 0);
+            cx.forgive();
         }
         Some(cx.pass_on(last, Waiting::Mail(ExpectMail).into(), out))
     }

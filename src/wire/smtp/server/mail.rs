@@ -66,8 +66,7 @@ pub(super) fn rcpt(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
     };
     match command::rcpt(arguments, grammar(cx)) {
         Ok(_) if recipients >= cx.settings.limits.recipients => {
-            let reply = Reply::fixed(452, 5, 3, "Too many recipients; send the others another copy");
-            cx.refuse(&reply, waiting.into(), out)
+            cx.refuse(&super::TOO_MANY_RECIPIENTS, waiting.into(), out)
         }
         Ok(to) => Next::Turn(State::Rcpt(AwaitRcpt { recipients }), Step::Ask(Ask::Rcpt(to))),
         Err(reply) => cx.refuse(&reply, waiting.into(), out),

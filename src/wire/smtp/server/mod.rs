@@ -151,6 +151,8 @@ struct Cx {
     /// The line being framed begins with AUTH.
     auth_line: bool,
     errors: u32,
+    /// Recipients beyond what a message may have.
+    excess: usize,
     idle_commands: u32,
     failed_logins: u32,
     /// Refusals that the agent does not know of: how many, and the last.
@@ -174,6 +176,7 @@ impl Server {
             framer: Framer::default(),
             auth_line: false,
             errors: 0,
+            excess: 0,
             idle_commands: 0,
             failed_logins: 0,
             refused: (0, None),
@@ -225,6 +228,9 @@ impl Session for Server {
 }
 
 const TOO_MANY_ERRORS: Reply = Reply::fixed(421, 7, 0, "Too many errors");
+/// The reply to recipients beyond [`Limits::recipients`], and of an agent that takes no more of them.
+pub const TOO_MANY_RECIPIENTS: Reply =
+    Reply::fixed(452, 5, 3, "Too many recipients; send the others another copy");
 
 impl Cx {
     fn peer(settings: &Settings, known: &Known) -> Arc<Peer> {
@@ -272,6 +278,19 @@ impl Cx {
         }
     }
 
+    /// True for the reply to a recipient too many, as long as there are not twice as many as may be: who pipelines a
+    /// long list must come to send the message to those who were accepted (RFC 5321 section 4.5.3.1.10).
+    fn is_excess(&mut self, reply: &Reply) -> bool {
+        let excess = (reply.code, reply.status) == (TOO_MANY_RECIPIENTS.code, TOO_MANY_RECIPIENTS.status);
+        self.excess += usize::from(excess);
+        excess && self.excess <= self.settings.limits.recipients
+    }
+
+    /// Forgets the errors: a message was taken.
+    fn forgive(&mut self) {
+        (self.errors, self.excess, self.idle_commands) = (0, 0, 0);
+    }
+
     /// True when the peer has made more errors than its budget allows.
     fn is_tried(&self) -> bool {
         self.errors > self.budget().errors
@@ -296,7 +315,7 @@ impl Cx {
             reply.print(out);
             return Next::Turn(State::Closed, Step::Close);
         }
-        if reply.code >= 500 {
+        if reply.code >= 400 && !self.is_excess(reply) {
             self.errors += 1;
         }
         if self.is_tried() {

@@ -70,7 +70,8 @@ pub struct Limits {
 pub struct Budget {
     /// How long a whole command may take, from the reply before it to its line end.
     pub command_wait: Duration,
-    /// Errors after which the connection is closed; an accepted message sets the count to zero.
+    /// Refused commands, for now or for good, after which the connection is closed; an accepted message sets the
+    /// count to zero. Recipients too many do not count until they are twice as many as may be.
     pub errors: u32,
     /// Commands that bring no message forward (NOOP, RSET, ...) before each more counts as an error.
     pub idle_commands: u32,
@@ -84,7 +85,8 @@ impl Limits {
         let stranger = match dialect {
             Dialect::Smtp => Budget { command_wait: minutes(5), errors: 20, idle_commands: 100 },
             Dialect::Submission => Budget { command_wait: minutes(1), errors: 5, idle_commands: 20 },
-            Dialect::Lmtp => known,
+            // Software of this machine, whose lists may be as bad as they like.
+            Dialect::Lmtp => Budget { errors: 1000, ..known },
         };
         Limits {
             size,
