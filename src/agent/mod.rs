@@ -2,6 +2,7 @@
 
 pub mod compose;
 pub mod deliver;
+pub mod fetch;
 pub mod list;
 pub mod message;
 pub mod queue;

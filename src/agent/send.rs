@@ -122,14 +122,16 @@ pub async fn send(order: &Order, text: &mut Text) -> Sent {
 /// One connection and one transaction.
 async fn once(order: &Order, recipients: Vec<Mailbox>, text: &mut Text) -> Sent {
     let count = recipients.len();
-    let (link, facts) = match connect(order).await {
+    let (link, facts) = match connect(&order.place, &order.privacy, &order.server, order.dialling).await {
         Ok(connected) => connected,
         Err(why) => return Sent { verdicts: vec![Verdict::Later(why); count], said: None, tls: None },
     };
     let (tls, role) = match &order.privacy {
         Privacy::None | Privacy::Implicit(_) => (Tls::AsItIs, Role::None),
-        Privacy::IfOffered(connector) => (Tls::IfOffered, Role::Client(connector.clone(), host(order))),
-        Privacy::StartTls(connector) => (Tls::Demanded, Role::Client(connector.clone(), host(order))),
+        Privacy::IfOffered(connector) => {
+            (Tls::IfOffered, Role::Client(connector.clone(), host(&order.place)))
+        }
+        Privacy::StartTls(connector) => (Tls::Demanded, Role::Client(connector.clone(), host(&order.place))),
     };
     let message = Message {
         sender: order.sender.clone(),
@@ -170,28 +172,34 @@ async fn once(order: &Order, recipients: Vec<Mailbox>, text: &mut Text) -> Sent 
     Sent { verdicts: outcome.verdicts, said: outcome.said, tls: courier.tls }
 }
 
-fn host(order: &Order) -> String {
-    match &order.place {
+/// The name to verify a certificate by.
+pub(super) fn host(place: &Place) -> String {
+    match place {
         Place::Host(host, _) => host.clone(),
         Place::Unix(_) => "localhost".to_owned(),
     }
 }
 
-async fn connect(order: &Order) -> Result<(Link<Wire>, Option<Facts>), Why> {
-    let cannot = |fault| Why::new(4, 1, format!("cannot connect to {}: {fault}", order.server));
-    let wire = match &order.place {
-        Place::Unix(path) => Wire::Unix(dial::unix(path, order.dialling).await.map_err(cannot)?),
+/// Connects, with TLS where that comes first. `server` is the place's name for people.
+pub(super) async fn connect(
+    place: &Place,
+    privacy: &Privacy,
+    server: &str,
+    dialling: Duration,
+) -> Result<(Link<Wire>, Option<Facts>), Why> {
+    let cannot = |fault| Why::new(4, 1, format!("cannot connect to {server}: {fault}"));
+    let wire = match place {
+        Place::Unix(path) => Wire::Unix(dial::unix(path, dialling).await.map_err(cannot)?),
         Place::Host(host, port) => {
-            let addresses = dial::resolve(host, *port, order.dialling)
+            let addresses = dial::resolve(host, *port, dialling)
                 .await
                 .map_err(|fault| Why::new(4, 3, format!("cannot find the address of {host}: {fault}")))?;
-            Wire::Tcp(dial::tcp(&addresses, None, order.dialling).await.map_err(cannot)?)
+            Wire::Tcp(dial::tcp(&addresses, None, dialling).await.map_err(cannot)?)
         }
     };
-    let Privacy::Implicit(connector) = &order.privacy else { return Ok((Link::Plain(wire), None)) };
-    let host = host(order);
-    let no_tls = |fault: String| Why::new(7, 5, format!("{}: TLS: {fault}", order.server));
-    match tokio::time::timeout(order.dialling, connector.connect(&host, wire)).await {
+    let Privacy::Implicit(connector) = privacy else { return Ok((Link::Plain(wire), None)) };
+    let no_tls = |fault: String| Why::new(7, 5, format!("{server}: TLS: {fault}"));
+    match tokio::time::timeout(dialling, connector.connect(&host(place), wire)).await {
         Ok(Ok(stream)) => {
             let facts = Facts::of(stream.ssl());
             Ok((Link::Secure(Box::new(stream)), Some(facts)))

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod deliver;
 pub mod exit;
+pub mod fetch;
 pub mod flags;
 pub mod list;
 pub mod log;
@@ -25,6 +26,7 @@ pub mod user;
 pub fn commands() -> Vec<clap::Command> {
     vec![
         deliver::command(),
+        fetch::command(),
         list::command(),
         queue::command(),
         relayd::command(),

@@ -22,6 +22,12 @@ pub fn new_password(of: &str) -> Result<Zeroizing<String>, Failure> {
     Ok(first)
 }
 
+/// The password that somebody has, where stdin is a terminal to ask at.
+pub fn password(of: &str) -> Option<Result<Zeroizing<String>, Failure>> {
+    let asked = || ask(&format!("Password for {of}: ")).and_then(checked);
+    io::stdin().is_terminal().then(asked)
+}
+
 fn checked(password: Zeroizing<String>) -> Result<Zeroizing<String>, Failure> {
     if password.is_empty() {
         return Err(Failure::new(Exit::DataErr, "an empty password; nothing was changed"));

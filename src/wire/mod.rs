@@ -4,6 +4,7 @@ pub mod control;
 pub mod dots;
 pub mod imap;
 pub mod line;
+pub mod mailbox;
 pub mod pop3;
 pub mod sasl;
 pub mod session;

@@ -22,7 +22,8 @@ fn faults(name: &str, text: &str) -> String {
 fn the_sample_is_a_configuration_as_it_stands_and_with_each_comment_taken_away() {
     let sample = fs::read_to_string(kit::root().join("contrib/posthaste.toml")).unwrap();
     assert_eq!(faults("whole", &sample), "");
-    // Of each group of places for a password only one may be named, so they are uncommented one at a time.
+    // Of each group of places for a password only one may be named, so they are uncommented one at a time; so are the two
+    // ways of fetched messages.
     let places = ["password_file", "password_command", "password_credential"];
     let mut keys = BTreeSet::new();
     for place in places {
@@ -31,10 +32,14 @@ fn the_sample_is_a_configuration_as_it_stands_and_with_each_comment_taken_away()
         for line in sample.lines() {
             let line = line.strip_prefix("#: ").unwrap_or(line);
             if let Some(name) = line.strip_prefix('[') {
-                section = name.trim_end_matches(']').replace("send.work", "send.NAME") + ".";
+                section = name.trim_end_matches(']').replace(".work", ".NAME") + ".";
             }
             let key = line.split_once('=').map(|(key, _)| key.trim()).filter(|key| !key.starts_with('#'));
             if places.iter().any(|other| *other != place && key.is_some_and(|key| key.ends_with(other))) {
+                continue;
+            }
+            let other_way = if place == "password_command" { "into" } else { "exec" };
+            if section == "fetch.NAME." && key == Some(other_way) {
                 continue;
             }
             keys.extend(key.map(|key| format!("{section}{key}")));

@@ -1,6 +1,7 @@
 //! The configuration: `posthaste.toml` as typed values (posthaste.toml(5)).
 //! What it leaves out: opening anything that the values name (cli/open).
 
+pub mod fetch;
 pub mod find;
 pub mod read;
 pub mod relayd;
@@ -15,6 +16,7 @@ use read::{Item, Notes, Source, Table};
 use std::path::PathBuf;
 use toml::de::DeTable;
 
+pub use fetch::Fetch;
 pub use find::{Reader, check, load};
 pub use relayd::Relayd;
 pub use send::Send;
@@ -38,6 +40,8 @@ pub struct Config {
     pub relayd: Relayd,
     /// Servers to submit to, by the names of their tables, in the order of these names.
     pub send: Vec<Send>,
+    /// Sources to fetch from, likewise.
+    pub fetch: Vec<Fetch>,
 }
 
 /// `[accounts]`: who lives here.
@@ -83,6 +87,7 @@ impl Config {
             tls,
             relayd: relayd::read(top.table("relayd")),
             send: send::read(top.table("send")),
+            fetch: fetch::read(top.table("fetch")),
         };
         top.done();
         config
@@ -90,7 +95,7 @@ impl Config {
 
     /// Every key there is, by its full name; `send.NAME.from` stands for each name.
     pub fn keys() -> Vec<String> {
-        let source = Source { name: PathBuf::new(), text: "[send.NAME]\n".into() };
+        let source = Source { name: PathBuf::new(), text: "[send.NAME]\n[fetch.NAME]\n".into() };
         let notes = Notes::default();
         let Some(table) = read::parse(&source, &notes) else { return Vec::new() };
         let files = [(&source, table)];

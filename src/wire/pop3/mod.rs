@@ -1,5 +1,6 @@
 //! POP3 (RFC 1939) with RFC 2449 (CAPA), RFC 2595 (STLS), RFC 5034 (AUTH) and RFC 3206 (response codes).
 
+pub mod client;
 pub mod command;
 pub mod reply;
 pub mod server;

@@ -125,7 +125,7 @@ impl Exchange {
 }
 
 /// A login as its client sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     mechanism: Mechanism,
     credentials: Credentials,

@@ -1,0 +1,204 @@
+//! What people and programs are told of a fetch: progress on a terminal, lines with -v, JSON with --json, one line at the
+//! end; nothing where nothing happened.
+
+use crate::{
+    agent::fetch::{Fetched, News},
+    cli::flags::Loudness,
+    mail::harmless,
+};
+use serde::Serialize;
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+/// Progress is drawn this often at most.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// Tells what happens at one source.
+pub(super) struct Teller<'a> {
+    source: &'a str,
+    verbose: bool,
+    quiet: bool,
+    json: bool,
+    dry_run: bool,
+    /// Where there is a terminal to draw on.
+    progress: Option<Progress>,
+    octets: u64,
+    would: u64,
+    broken: bool,
+}
+
+struct Progress {
+    folder: String,
+    new: u64,
+    done: u64,
+    octets: u64,
+    all: u64,
+    drawn: Option<Instant>,
+}
+
+/// One message, for programs.
+#[derive(Serialize)]
+struct Line<'a> {
+    source: &'a str,
+    folder: &'a str,
+    message: &'a str,
+    octets: Option<u64>,
+    verdict: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(source: &'a str, loudness: Loudness, json: bool, dry_run: bool) -> Teller<'a> {
+        let draws = !loudness.quiet && loudness.verbose == 0 && !dry_run && io::stderr().is_terminal();
+        let progress = Progress { folder: String::new(), new: 0, done: 0, octets: 0, all: 0, drawn: None };
+        Teller {
+            source,
+            verbose: loudness.verbose > 0,
+            quiet: loudness.quiet,
+            json,
+            dry_run,
+            progress: draws.then_some(progress),
+            octets: 0,
+            would: 0,
+            broken: false,
+        }
+    }
+
+    pub(super) fn tell(&mut self, news: News<'_>) {
+        match news {
+            News::Renewed { folder } => self.say(&format!(
+                "{folder}: the server has renumbered it (another UIDVALIDITY): all of it is fetched anew"
+            )),
+            News::Folder { folder, new, octets } => {
+                if self.verbose {
+                    self.say(&format!("{folder}: {new} new, {octets} octets"));
+                }
+                if let Some(progress) = &mut self.progress {
+                    *progress = Progress {
+                        folder: folder.to_owned(),
+                        new,
+                        done: 0,
+                        octets: 0,
+                        all: octets,
+                        drawn: progress.drawn,
+                    };
+                }
+            }
+            News::Would { folder, name, octets } => {
+                self.would = self.would.saturating_add(1);
+                let name = name.to_string();
+                match (self.json, octets) {
+                    (true, _) => self.json(folder, &name, octets, "new", None),
+                    (false, Some(octets)) => self.print(&format!("{folder} {name} {octets}\n")),
+                    (false, None) => self.print(&format!("{folder} {name}\n")),
+                }
+            }
+            News::Octets(octets) => {
+                if let Some(progress) = &mut self.progress {
+                    progress.octets = progress.octets.saturating_add(octets);
+                    progress.draw();
+                }
+            }
+            News::Taken { folder, name, octets, already } => {
+                self.octets = self.octets.saturating_add(octets);
+                if let Some(progress) = &mut self.progress {
+                    progress.done = progress.done.saturating_add(1);
+                    progress.draw();
+                }
+                if self.json {
+                    self.json(folder, &name.to_string(), Some(octets), "done", None);
+                }
+                if self.verbose {
+                    let was = if already { ", which was here already" } else { "" };
+                    self.say(&format!("{folder} {name}: {octets} octets{was}"));
+                }
+            }
+            News::Left { folder, name, why } => {
+                if self.json {
+                    self.json(folder, &name.to_string(), None, "later", Some(&why.text));
+                }
+                self.say(&format!("{folder} {name}: {}", why.text));
+            }
+            News::Deleted { folder, count } => {
+                if self.verbose {
+                    self.say(&format!("{folder}: {count} deleted at the source"));
+                }
+            }
+            News::Undeleted { folder, why } => self.say(&format!("{folder}: not deleted: {}", why.text)),
+            News::Stdout(fault) => self.broken = fault.kind() == io::ErrorKind::BrokenPipe,
+        }
+    }
+
+    /// The last word. True when stdout's reader went away, which is nothing to speak of.
+    pub(super) fn ended(mut self, fetched: &Fetched, to: &str) -> bool {
+        self.clear();
+        let happened = fetched.taken > 0 || fetched.left > 0 || self.would > 0;
+        if happened && !self.quiet && !self.broken {
+            let Fetched { taken, left, .. } = fetched;
+            let text = match (self.dry_run, *left) {
+                (true, _) => format!("{} messages would be fetched {to}", self.would),
+                (false, 0) => format!("{taken} messages ({} octets) {to}", self.octets),
+                (false, left) => {
+                    format!("{taken} messages ({} octets) {to}, {left} left for the next time", self.octets)
+                }
+            };
+            self.say(&text);
+        }
+        self.broken
+    }
+
+    fn say(&mut self, text: &str) {
+        self.clear();
+        // With stderr gone there is nobody left to tell; the status still says it.
+        let _ = writeln!(io::stderr().lock(), "mail-fetch: {}: {}", self.source, harmless::line(text));
+    }
+
+    fn print(&mut self, text: &str) {
+        let text = harmless::text(text);
+        if let Err(fault) = io::stdout().lock().write_all(text.as_bytes()) {
+            self.broken = fault.kind() == io::ErrorKind::BrokenPipe;
+        }
+    }
+
+    fn json(&mut self, folder: &str, message: &str, octets: Option<u64>, verdict: &str, text: Option<&str>) {
+        let line = Line { source: self.source, folder, message, octets, verdict, text };
+        if let Ok(line) = serde_json::to_string(&line) {
+            // What was fetched is fetched, whoever reads of it.
+            let _ = io::stdout().lock().write_all(format!("{}\n", harmless::json(&line)).as_bytes());
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(progress) = &mut self.progress
+            && progress.drawn.take().is_some()
+        {
+            let _ = io::stderr().lock().write_all(b"\r\x1b[K");
+        }
+    }
+}
+
+impl Progress {
+    fn draw(&mut self) {
+        if self.drawn.is_some_and(|drawn| drawn.elapsed() < REDRAW) {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        let size = |octets: u64| match octets {
+            0..10_000 => format!("{octets} B"),
+            10_000..10_000_000 => format!("{} kB", octets / 1000),
+            _ => format!("{} MB", octets / 1_000_000),
+        };
+        let folder = harmless::line(&self.folder);
+        let text = format!(
+            "\r{folder}: {} of {} messages, {} of {}\x1b[K",
+            self.done,
+            self.new,
+            size(self.octets),
+            size(self.all)
+        );
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+}
