@@ -24,10 +24,14 @@ fuzz_target!(|octets: &[u8]| {
     assert!(octets.starts_with(gather.octets()));
     let kept: Vec<u8> =
         header::without(octets, &["Bcc", "A"]).into_iter().flat_map(|range| octets[range].to_vec()).collect();
+    // Where all fields are cut from a header that no empty line ends, a body's `From ` line comes to stand first, and
+    // what follows it looks like a header; it was not one.
+    let uncovered = extent.start == 0 && kept.starts_with(b"From ");
     assert!(
-        header::fields(&kept)
-            .take_while(|field| field.range.end <= extent.end)
-            .all(|field| !field.is("bcc") && !field.is("a"))
+        uncovered
+            || header::fields(&kept)
+                .take_while(|field| field.range.end <= extent.end)
+                .all(|field| !field.is("bcc") && !field.is("a"))
     );
 
     let here = Domain::Name("host.example".to_owned());
