@@ -35,7 +35,7 @@ pub struct Door {
 pub struct Limits {
     /// In all.
     pub total: usize,
-    /// From one IPv4 address or one IPv6 /64. Unix sockets are only counted in all.
+    /// From one IPv4 address or one IPv6 /64. A local user other than root may have a quarter of all.
     pub per_address: usize,
 }
 
@@ -212,7 +212,14 @@ fn neighbourhood(address: IpAddr) -> IpAddr {
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_caller: HashMap<Source, usize>,
+}
+
+/// What is counted as one caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Source {
+    Network(IpAddr),
+    User(u32),
 }
 
 #[derive(Clone, Debug)]
@@ -225,30 +232,32 @@ impl Seats {
             return None;
         }
         let from = match peer {
-            Peer::Tcp(address) => Some(neighbourhood(address.ip())),
+            Peer::Tcp(address) => Some((Source::Network(neighbourhood(address.ip())), self.1.per_address)),
+            // Nobody on this machine may keep the others' mail out.
+            Peer::Unix { uid, .. } if *uid != 0 => Some((Source::User(*uid), (self.1.total / 4).max(1))),
             Peer::Unix { .. } | Peer::Stdio => None,
         };
-        if let Some(from) = from {
-            let count = taken.by_address.entry(from).or_default();
-            if *count >= self.1.per_address {
+        if let Some((from, most)) = from {
+            let count = taken.by_caller.entry(from).or_default();
+            if *count >= most {
                 return None;
             }
             *count += 1;
         }
         taken.total += 1;
-        Some(Seat(self.clone(), from))
+        Some(Seat(self.clone(), from.map(|(from, _)| from)))
     }
 }
 
 #[derive(Debug)]
-struct Seat(Seats, Option<IpAddr>);
+struct Seat(Seats, Option<Source>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         taken.total = taken.total.saturating_sub(1);
         if let Some(from) = self.1
-            && let std::collections::hash_map::Entry::Occupied(mut entry) = taken.by_address.entry(from)
+            && let std::collections::hash_map::Entry::Occupied(mut entry) = taken.by_caller.entry(from)
         {
             *entry.get_mut() = entry.get().saturating_sub(1);
             if *entry.get() == 0 {

@@ -159,3 +159,16 @@ fn one_ipv6_network_is_one_neighbour() {
     assert_ne!(key("2001:db8:1:2::3"), key("2001:db8:1:3::3"));
     assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
 }
+
+#[test]
+fn one_user_of_this_machine_leaves_most_places_to_others() {
+    let seats = Seats(Arc::default(), Limits { total: 8, per_address: 1 });
+    let sit = |uid| seats.sit(&Peer::Unix { uid, gid: 7, pid: None });
+    let first = (sit(1), sit(1));
+    assert!(first.0.is_some() && first.1.is_some() && sit(1).is_none());
+    assert!(sit(2).is_some());
+    let root: Vec<_> = (0..6).map(|_| sit(0)).collect();
+    assert!(root.iter().all(Option::is_some) && sit(0).is_none());
+    drop(first);
+    assert!(sit(1).is_some());
+}
