@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The delay of a first failure; each further one doubles it.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
@@ -16,12 +17,27 @@ const LONGEST_DELAY: Duration = Duration::from_secs(30);
 const MEMORY: Duration = Duration::from_secs(600);
 /// The most addresses and logins whose failures are remembered, each.
 const REMEMBERED: usize = 10_000;
+/// Passwords that are checked at once: each check may take a core for a while, and 512 MiB (account/password).
+const CHECKS: usize = 4;
+
 /// The daemon's memory of who failed and who is here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Limits {
     addresses: Mutex<Failures<IpAddr>>,
     logins: Mutex<Failures<String>>,
     users: Arc<Mutex<HashMap<String, usize>>>,
+    checks: Semaphore,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            addresses: Mutex::default(),
+            logins: Mutex::default(),
+            users: Arc::default(),
+            checks: Semaphore::new(CHECKS),
+        }
+    }
 }
 
 impl Limits {
@@ -31,6 +47,12 @@ impl Limits {
         let of_login = locked(&self.logins).note(login.to_lowercase(), now);
         let of_address = address.map_or(0, |address| locked(&self.addresses).note(network(address), now));
         delay(of_login.max(of_address))
+    }
+
+    /// Waits until a password may be checked. The place is given back when the answer is dropped.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.checks.acquire().await.ok()
     }
 
     /// Counts a user's connection until the seat is dropped. `None` when there are `most` already.
@@ -133,6 +155,29 @@ mod tests {
         assert_eq!(of(1, "a"), 30.0);
         let later = now + MEMORY;
         assert_eq!(seconds(limits.failed(address(1), "a", later)), 0.5);
+    }
+
+    #[tokio::test]
+    async fn few_passwords_are_checked_at_once() {
+        let limits = Limits::default();
+        let mut turns = Vec::new();
+        for _ in 0..CHECKS {
+            turns.push(limits.turn().await);
+        }
+        let next = limits.turn();
+        tokio::pin!(next);
+        assert!(futures_poll(&mut next).is_none());
+        turns.pop();
+        assert!(next.await.is_some());
+    }
+
+    /// The answer, if it is there at once.
+    fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::Pin::new(future).poll(&mut cx) {
+            std::task::Poll::Ready(answer) => Some(answer),
+            std::task::Poll::Pending => None,
+        }
     }
 
     #[test]
