@@ -230,7 +230,7 @@ fn a_smarthost_is_logged_in_to_under_tls_that_is_verified() {
         let first = Daemon::start(&here, "mail-relayd");
         send(&first, "alice@example.org", &["x@example.com"]);
         assert_eq!(sink.wait(count + 1)[count].rcpts, ["TO:<x@example.com>"]);
-        assert!(first.logged("sent").contains("host=\"localhost (TLS)\""), "{}", first.log());
+        assert!(first.logged("sent").contains("host=localhost tls=\"TLSv1.3 TLS_"), "{}", first.log());
         assert!(first.stop().success());
     }
     // Nobody knows this certificate: nothing is sent, the password least of all.
@@ -327,4 +327,20 @@ fn recipients_put_off_one_by_one_wait_and_the_others_are_not_sent_twice() {
     send(&daemon, "alice@example.org", &["y@example.com"]);
     assert!(daemon.logged("to=y@example.com tries=1").contains(" put off "));
     assert!(second.got().is_empty() && second.lines().is_empty(), "{:?}", second.lines());
+}
+
+#[test]
+fn a_report_that_can_not_be_delivered_is_dropped_and_the_log_names_it() {
+    let (zone, sink) = (Zone::start(), Sink::start());
+    zone.host("example.com", "127.0.0.1").host("example.net", "127.0.0.1");
+    sink.always(Stage::Rcpt, "<nobody@", Act::Say("550 5.1.1 no such user".into()));
+    let house = house(&zone, &sink);
+    let daemon = Daemon::start(&house, "mail-relayd");
+    send(&daemon, "nobody@example.net", &["nobody@example.com"]);
+    let bounced = daemon.logged(" bounced ");
+    let id = bounced.split("id=").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(daemon.logged(" dropped; ").ends_with(&format!(" id={id}")), "{}", daemon.log());
+    assert!(daemon.logged(&format!(" failed id={id} to=nobody@example.net ")).contains("550 5.1.1"));
+    assert!(daemon.stop().success());
+    assert_eq!(fs::read_dir(house.path("state/spool/queue")).unwrap().count(), 0);
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Relay, Settings, blocking,
-    lane::{Carried, Job, Lane},
+    lane::{Carried, Job, Lane, Via},
     next_hop::{Host, NextHop, Place},
     settings::Security,
     text::{PIECE, fill},
@@ -49,13 +49,13 @@ pub(super) struct Ended {
 pub(super) struct Aside {
     job: Job,
     verdicts: Vec<Verdict>,
-    host: String,
+    via: Via,
 }
 
 impl Aside {
     /// No host is left: what the last one said counts.
     pub(super) fn settle(self) {
-        let _ = self.job.answer.send(Carried::Tried(self.verdicts, self.host, None));
+        let _ = self.job.answer.send(Carried::Tried(self.verdicts, self.via));
     }
 }
 
@@ -83,7 +83,8 @@ pub(super) struct Carrier<S: Store, Q: Spool> {
     failed: Option<Failure>,
     /// Why there is no TLS.
     handshake: Option<String>,
-    tls: bool,
+    /// What was agreed on, under TLS.
+    tls: Option<String>,
 }
 
 /// The text of the message under way.
@@ -116,7 +117,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
             sent: 0,
             failed: None,
             handshake: None,
-            tls: false,
+            tls: None,
         }
     }
 
@@ -163,7 +164,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
                 let secured = timeout(Manners::CLIENT.handshake, role.secure(wire)).await;
                 let secured = secured.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
                 let stream = secured.map_err(|fault| lost(Stage::Greeting, format!("TLS: {fault}")))?;
-                self.tls = true;
+                self.tls = Some(Facts::of(stream.ssl()).to_string());
                 Link::Secure(Box::new(stream))
             }
             _ => Link::Plain(wire),
@@ -279,17 +280,15 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
         if outcome.elsewhere && self.load.more_hosts {
             let why = outcome.verdicts.first().cloned().map_or_else(String::new, |verdict| why(verdict).text);
             tracing::info!(id = %job.id, host = self.host, why, "a host put a message off; the next one is asked");
-            self.load.aside = Some(Aside { job, verdicts: outcome.verdicts, host: self.host.clone() });
+            let via = Via { host: self.host.clone(), ..Via::default() };
+            self.load.aside = Some(Aside { job, verdicts: outcome.verdicts, via });
             return;
         }
         if outcome.verdicts.iter().any(Verdict::is_done) {
             self.lane.went_well();
         }
-        let host = match self.tls {
-            true => format!("{} (TLS)", self.host),
-            false => self.host.clone(),
-        };
-        let _ = job.answer.send(Carried::Tried(outcome.verdicts, host, outcome.said));
+        let via = Via { host: self.host.clone(), tls: self.tls.clone(), said: outcome.said };
+        let _ = job.answer.send(Carried::Tried(outcome.verdicts, via));
     }
 }
 
@@ -309,8 +308,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Agent<Client> for Carrier<S, Q> {
         }
     }
 
-    fn secured(&mut self, _: &Facts) {
-        self.tls = true;
+    fn secured(&mut self, facts: &Facts) {
+        self.tls = Some(facts.to_string());
     }
 
     fn trouble(&mut self, trouble: &Trouble) {

@@ -4,7 +4,7 @@
 use super::{
     Relay, blocking, direct,
     intake::not_local,
-    lane::{Carried, Job},
+    lane::{Carried, Job, Via},
     next_hop::NextHop,
     settle::SOON,
     text::{PIECE, Reading, fill},
@@ -175,11 +175,10 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         };
         self.hand_over(&hop, job, &closing);
         match carried.await {
-            Ok(Carried::Tried(verdicts, host, said)) => {
+            Ok(Carried::Tried(verdicts, Via { host, tls, said })) => {
                 for ((_, mailbox), verdict) in recipients.iter().zip(&verdicts) {
                     if verdict.is_done() {
-                        let said = said.as_deref().unwrap_or_default();
-                        tracing::info!(id = %entry.id, to = %mailbox, host, said, "sent");
+                        tracing::info!(id = %entry.id, to = %mailbox, host, tls, said, "sent");
                     }
                 }
                 Came::Tried(recipients.into_iter().map(|(number, _)| number).zip(verdicts).collect())

@@ -59,10 +59,21 @@ pub(super) struct Job {
 /// What became of a [`Job`].
 #[derive(Debug)]
 pub(super) enum Carried {
-    /// One verdict a recipient; the host, and what it said when it took the message.
-    Tried(Vec<Verdict>, String, Option<String>),
+    /// One verdict a recipient.
+    Tried(Vec<Verdict>, Via),
     /// Too much waits for this destination: it was not tried.
     Crowded,
+}
+
+/// Which way a message went.
+#[derive(Debug, Default)]
+pub(super) struct Via {
+    /// The host.
+    pub(super) host: String,
+    /// What was agreed on, under TLS.
+    pub(super) tls: Option<String>,
+    /// What it said when it took the message.
+    pub(super) said: Option<String>,
 }
 
 impl Job {
@@ -70,7 +81,7 @@ impl Job {
     pub(super) fn give_up(self, verdict: &Verdict) {
         let verdicts = vec![verdict.clone(); self.recipients.len()];
         // Nobody waits when the daemon goes down.
-        let _ = self.answer.send(Carried::Tried(verdicts, String::new(), None));
+        let _ = self.answer.send(Carried::Tried(verdicts, Via::default()));
     }
 }
 

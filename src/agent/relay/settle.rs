@@ -83,11 +83,16 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             return Ok(());
         }
         let Some(sender) = &entry.envelope.sender else {
-            tracing::warn!(id = %entry.id, "the null sender is not told of failures");
+            // Most often a report itself: who could not be told the first time is not told of that either.
+            tracing::warn!(id = %entry.id, "dropped; the null sender is not told of failures");
             return Ok(());
         };
         let id = random::queue_id(&self.clock);
-        let head = self.head(entry)?;
+        // Where the message can't be read any more, its sender hears of the failure all the same.
+        let head = self.head(entry).unwrap_or_else(|why| {
+            tracing::error!(id = %entry.id, why = why.text, "a bounce goes without the message's header");
+            Vec::new()
+        });
         let bounce = Bounce {
             hostname: &settings.hostname,
             to: sender,
