@@ -9,6 +9,7 @@ mod chain {
     mod deliver;
     mod demo;
     mod kit_itself;
+    mod memory;
     mod net;
     mod outbound;
     mod queue;
@@ -16,6 +17,7 @@ mod chain {
     mod rights;
     mod send;
     mod systemd;
+    mod tls;
     mod user;
     mod walk;
 }

@@ -144,7 +144,7 @@ fn daemon(flags: &Flags, config: &Config) -> Result<Exit, Failure> {
             limits: Limits { total: connections, per_address: size(config.relayd.per_address) },
             ready: ready(&doors, config, ready_to),
             doors,
-            reload: reload(flags.configuration.clone(), disk, bound),
+            reload: reload(flags.configuration.clone(), disk, bound, fixed(config)),
         };
         run(order).await.map_err(|fault| Failure::new(Exit::OsErr, format!("signals: {fault}")))
     });
@@ -298,6 +298,7 @@ fn settings(config: &Config, disk: &Disk, bound: &[SocketAddr]) -> Result<Settin
         relay_from: relayd.relay_from.clone(),
         allow_plaintext: relayd.allow_plaintext.clone(),
         per_user: size(relayd.per_user),
+        patience: relayd.patience,
         size_limit: config.size_limit,
         schedule: Schedule::new(&relayd.retry, relayd.expire.unwrap_or(defaults)),
         smarthost,
@@ -337,16 +338,40 @@ fn smarthost(server: &Server, password: Option<Zeroizing<String>>, ca: Option<&P
     }
 }
 
-/// Reads the configuration again. Listeners and the state directory stay what they are.
+/// The keys that only a start takes over, with their values.
+fn fixed(config: &Config) -> Vec<(&'static str, String)> {
+    let relayd = &config.relayd;
+    vec![
+        ("relayd.smtp", format!("{:?}", relayd.smtp)),
+        ("relayd.submission", format!("{:?}", relayd.submission)),
+        ("relayd.submissions", format!("{:?}", relayd.submissions)),
+        ("relayd.lmtp", format!("{:?}", relayd.lmtp)),
+        ("relayd.lmtp_group", format!("{:?}", relayd.lmtp_group)),
+        ("relayd.local", format!("{:?}", relayd.local)),
+        ("relayd.control", format!("{:?}", relayd.control)),
+        ("relayd.per_address", relayd.per_address.to_string()),
+        ("state", config.state.display().to_string()),
+        ("user", config.user.clone()),
+    ]
+}
+
+/// Reads the configuration again. What is fixed stays what it is, and the log says so.
 fn reload(
     flags: Configuration,
     disk: Disk,
     bound: Vec<SocketAddr>,
+    started: Vec<(&'static str, String)>,
 ) -> Box<dyn Fn() -> Result<Settings, String> + Send + Sync> {
     Box::new(move || {
         let text = |failure: Failure| failure.text().to_owned();
         let config = load(&flags, Reader::Daemon).map_err(text)?;
-        settings(&config, &disk, &bound).map_err(text)
+        let read = settings(&config, &disk, &bound).map_err(text)?;
+        for ((key, old), (_, new)) in started.iter().zip(fixed(&config)) {
+            if *old != new {
+                tracing::warn!(key, "changed, but not taken over: this changes at a restart");
+            }
+        }
+        Ok(read)
     })
 }
 

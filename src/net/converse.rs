@@ -11,7 +11,7 @@ use crate::wire::session::{Input, Session, Step, Turn};
 use std::{fmt, future::Future, io, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 /// Octets to send are flushed at the latest when there are so many.
@@ -20,6 +20,9 @@ const FLUSH_AT: usize = 64 * 1024;
 const ROOM_MIN: usize = 2 * 1024;
 /// The largest read.
 const ROOM_MAX: usize = 64 * 1024;
+/// So much is to be read by a peer that we write to, or all there is, before its deadline begins anew. One octet now
+/// and then is no progress.
+const PROGRESS: usize = 32 * 1024;
 /// No deadline lies farther away.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -43,7 +46,7 @@ pub trait Agent<S: Session>: Send {
 /// How a driver behaves towards the peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Manners {
-    /// How long a write may go without progress.
+    /// How long the peer may take to read 32 KiB of what is written, or the rest of it.
     pub write: Duration,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
@@ -298,7 +301,7 @@ impl<'a, T: AsyncRead + AsyncWrite + Unpin + Send> Talk<'a, T> {
         let until = Instant::now() + Duration::from_secs(1);
         while self.inbox.len() < ROOM_MAX {
             let had = self.inbox.len();
-            let read = tokio::time::timeout_at(until, link.read_buf(&mut self.inbox)).await;
+            let read = timeout_at(until, link.read_buf(&mut self.inbox)).await;
             if !matches!(read, Ok(Ok(count)) if count > 0) {
                 break;
             }
@@ -325,7 +328,7 @@ impl<'a, T: AsyncRead + AsyncWrite + Unpin + Send> Talk<'a, T> {
         let secured = match self.link.take()? {
             Link::Plain(stream) => match timeout(self.manners.handshake, role.secure(stream)).await {
                 Ok(secured) => secured,
-                Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long")),
+                Err(_) => Err(slow_handshake()),
             },
             Link::Secure(_) => Err(io::Error::other("already under TLS")),
         };
@@ -366,13 +369,26 @@ impl<'a, T: AsyncRead + AsyncWrite + Unpin + Send> Talk<'a, T> {
     }
 }
 
-/// Writes all of `octets`; each write may wait so long.
+/// The fault of a handshake that was not waited for any longer.
+pub fn slow_handshake() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long")
+}
+
+/// Writes all of `octets`; the peer has so long for each [`PROGRESS`] of them.
 async fn send<T: AsyncWrite + Unpin>(link: &mut T, octets: &[u8], patience: Duration) -> Result<(), Trouble> {
-    let mut rest = octets;
+    let (mut rest, mut since) = (octets, 0_usize);
+    let patient = || Instant::now().checked_add(patience.min(WAIT_MAX)).unwrap_or_else(Instant::now);
+    let mut deadline = patient();
     while !rest.is_empty() {
-        match timeout(patience, link.write(rest)).await {
+        match timeout_at(deadline, link.write(rest)).await {
             Ok(Ok(0)) => return Err(Trouble::Write(io::ErrorKind::WriteZero.into())),
-            Ok(Ok(count)) => rest = rest.get(count..).unwrap_or_default(),
+            Ok(Ok(count)) => {
+                rest = rest.get(count..).unwrap_or_default();
+                since = since.saturating_add(count);
+                if since >= PROGRESS {
+                    (since, deadline) = (0, patient());
+                }
+            }
             Ok(Err(fault)) => return Err(Trouble::Write(fault)),
             Err(_) => return Err(Trouble::Stalled(patience)),
         }

@@ -50,6 +50,13 @@ pub struct Facts {
     pub name: Option<String>,
 }
 
+impl fmt::Display for Facts {
+    /// `TLSv1.3 TLS_AES_256_GCM_SHA384`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.version, self.cipher)
+    }
+}
+
 impl Facts {
     /// Those of an established connection.
     pub fn of(ssl: &SslRef) -> Facts {

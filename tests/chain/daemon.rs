@@ -244,3 +244,98 @@ fn a_second_daemon_on_one_spool_and_a_wrong_configuration_do_not_start() {
     assert_eq!(fourth.status.code(), Some(78), "{said}");
     assert!(said.contains("posthaste.toml:") && said.contains("smtp"), "{said}");
 }
+
+#[test]
+fn who_is_too_slow_is_cut_off_however_the_octets_trickle() {
+    let mut house = House::new();
+    house.set("relayd.patience", "\"1s\"");
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let open: [&[&str]; 3] =
+        [&[], &["EHLO x"], &["EHLO x", "MAIL FROM:<a@example.net>", "RCPT TO:<alice@example.org>", "DATA"]];
+    let slow = |door: &'static str, said: &'static [&'static str], octet: &'static [u8]| {
+        let address = daemon.tcp(door);
+        std::thread::spawn(move || {
+            let mut client = Speaker::tcp(address);
+            for line in said {
+                client.say(line);
+            }
+            // Never a line's end: without a deadline this would go on.
+            let begun = std::time::Instant::now();
+            while client.write(octet).is_ok() {
+                assert!(begun.elapsed() < crate::kit::PATIENCE, "{door} {said:?} goes on");
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            client.reply()
+        })
+    };
+    let mut clients: Vec<_> = open.iter().map(|said| slow("smtp", said, b"x")).collect();
+    clients.push(slow("submission", open[0], b"x"));
+    clients.push(slow("submission", open[1], b"x"));
+    for client in clients {
+        let said = client.join().unwrap();
+        // The kernel may throw the last words away together with what we said behind them.
+        assert!(said.is_empty() || said.starts_with("421 4.4.2"), "{said}");
+    }
+    // Silence, in the clear, in a handshake, and behind questions whose answers are not read.
+    let mut mute = Speaker::tcp(daemon.tcp("smtp"));
+    assert!(mute.reply().starts_with("421 4.4.2"));
+    let mut stalled = Speaker::tcp(daemon.tcp("submission")).hello();
+    assert!(stalled.say("STARTTLS").starts_with("220"));
+    assert_eq!(stalled.reply(), "");
+    let mut implicit = std::net::TcpStream::connect(daemon.tcp("submissions")).unwrap();
+    assert_eq!(std::io::Read::read(&mut implicit, &mut [0]).unwrap(), 0);
+    let mut deaf = Speaker::tcp(daemon.tcp("smtp"));
+    deaf.write("NOOP\r\n".repeat(90).as_bytes()).unwrap();
+    daemon.logged("no TLS with a client");
+    let last = std::iter::from_fn(|| Some(deaf.reply()).filter(|said| !said.is_empty())).last();
+    assert!(last.unwrap().starts_with("421 4.4.2"));
+}
+
+#[test]
+fn guesses_at_recipients_are_answered_late_and_then_not_at_all() {
+    let house = House::new();
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let mut client = Speaker::tcp(daemon.tcp("smtp")).hello();
+    client.say("MAIL FROM:<a@example.net>");
+    let mut guess = |count: usize| {
+        let begun = std::time::Instant::now();
+        let said: Vec<String> =
+            (0..count).map(|at| client.say(&format!("RCPT TO:<x{at}@example.org>"))).collect();
+        (said, begun.elapsed().as_millis())
+    };
+    let (said, _) = guess(10);
+    assert!(said.iter().all(|said| said.starts_with("550 5.1.1")), "{said:?}");
+    // Only that they are not sooner: a machine may be slow.
+    let (said, late) = guess(11);
+    assert!(said[..10].iter().all(|said| said.starts_with("550 5.1.1")), "{said:?}");
+    assert!(said[10].starts_with("421 4.7.0"), "{said:?}");
+    assert!(late >= 10_000, "{late}");
+}
+
+#[test]
+fn a_reload_says_what_only_a_restart_changes_and_keeps_nobody_from_ending_the_daemon() {
+    let mut house = House::new();
+    let mut daemon = Daemon::start(&house, "mail-relayd");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    house.set("relayd.smtp", format!("[\"{other}\"]")).set("relayd.per_address", "3");
+    daemon.signal(Signal::HUP);
+    for key in ["relayd.smtp", "relayd.per_address"] {
+        assert!(daemon.logged(&format!("key={key}")).contains("at a restart"), "{}", daemon.log());
+    }
+    daemon.logged(" reloaded");
+    assert!(Speaker::tcp(daemon.tcp("smtp")).greeting.starts_with("220"));
+    assert!(std::net::TcpStream::connect(other).is_err());
+    // A password's command that hangs.
+    let begun = house.path("asked");
+    // It ends with the house, and holds nothing of the daemon's open.
+    let loops = format!("exec 2>&-; touch {0}; while test -e {0}; do sleep 0.1; done", begun.display());
+    let command = format!("sh -c '{loops}'");
+    house.set("relayd.smarthost", "\"smtp://me@127.0.0.1:1\"");
+    house.set("relayd.smarthost_password_command", format!("{command:?}"));
+    daemon.signal(Signal::HUP);
+    while !begun.exists() {
+        std::thread::yield_now();
+    }
+    daemon.signal(Signal::TERM);
+    assert!(daemon.wait().success());
+}

@@ -116,8 +116,10 @@ impl Daemon {
         while !held.ended && Instant::now() < until {
             held = changed.wait_timeout(held, until - Instant::now()).unwrap().0;
         }
-        assert!(held.ended, "{} does not end", self.name);
+        let ended = held.ended;
+        // Not while it is held: the panic would spread to whoever writes it.
         drop(held);
+        assert!(ended, "{} does not end", self.name);
         self.child.wait().unwrap()
     }
 

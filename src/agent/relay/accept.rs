@@ -116,9 +116,11 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
     async fn login(&mut self, credentials: Credentials) -> Answer {
         let directory = Arc::clone(&self.settings.directory);
         let login = credentials.login.clone();
-        let verified = blocking(move || directory.verify(&credentials.login, &credentials.secret))
-            .await
-            .and_then(|done| done);
+        let verified = {
+            let _turn = self.relay.limits.turn().await;
+            blocking(move || directory.verify(&credentials.login, &credentials.secret)).await
+        };
+        let verified = verified.and_then(|done| done);
         match verified {
             Ok(Some(account)) => match self.relay.limits.sit(&account.id, self.settings.per_user) {
                 Some(seat) => {
@@ -358,16 +360,17 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
         let Line { from, to } = line;
         let client = self.client();
         let login = self.login.as_ref().map(|(account, _)| account.id.as_str());
+        let tls = self.tls.as_ref().map(Facts::to_string);
         match verdict {
             Verdict::Done if !queued => {
-                tracing::info!(%id, from, to, size, client, login, "delivered");
+                tracing::info!(%id, from, to, size, client, tls, login, "delivered");
             }
-            Verdict::Done => tracing::info!(%id, from, to, size, client, login, "queued"),
+            Verdict::Done => tracing::info!(%id, from, to, size, client, tls, login, "queued"),
             Verdict::Later(why) => {
-                tracing::error!(%id, from, to, size, client, login, why = why.text, "not taken now");
+                tracing::error!(%id, from, to, size, client, tls, login, why = why.text, "not taken now");
             }
             Verdict::Never(why) => {
-                tracing::info!(%id, from, to, size, client, login, why = why.text, "not taken");
+                tracing::info!(%id, from, to, size, client, tls, login, why = why.text, "not taken");
             }
         }
     }
@@ -442,7 +445,13 @@ impl<S: Store + 'static, Q: Spool + 'static> Agent<Server> for Accept<S, Q> {
     }
 
     fn trouble(&mut self, trouble: &Trouble) {
-        tracing::debug!(client = self.client(), %trouble, "a connection was lost");
+        match trouble {
+            Trouble::Tls(fault) => {
+                tracing::info!(client = self.client(), why = %fault, "no TLS with a client");
+            }
+            Trouble::Stalled(_) => tracing::info!(client = self.client(), %trouble, "cut off"),
+            _ => tracing::debug!(client = self.client(), %trouble, "a connection was lost"),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Relay, Settings, accept::Accept, control, local, settings::door};
 use crate::{
     net::{
         accept::{Caller, Closing, Door, Limits, Peer, serve, stdio},
-        converse::{Manners, converse},
+        converse::{Agent as _, Trouble, converse, slow_handshake},
         link::Link,
         network::Network,
         tls::{Facts, Role},
@@ -18,6 +18,7 @@ use std::{io, sync::Arc};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    task::JoinSet,
     time::timeout,
 };
 
@@ -82,22 +83,28 @@ fn heed<S: Store + 'static, Q: Spool + 'static>(
     let mut hang_up = signal(SignalKind::hangup())?;
     let reload = Arc::new(reload);
     Ok(async move {
+        // Reading may take its time (a command that tells a password), in which we can be told to end.
+        let mut reading = JoinSet::new();
+        let mut again = false;
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => {
-                    let reload = Arc::clone(&reload);
-                    match super::blocking(move || reload()).await {
-                        Ok(Ok(settings)) => {
-                            relay.settings.store(Arc::new(settings));
-                            relay.due.notify_one();
-                            tracing::info!("reloaded");
-                        }
-                        Ok(Err(fault)) => tracing::error!(fault, "not reloaded; the old configuration stays"),
-                        Err(_) => {}
+                _ = hang_up.recv() => again = true,
+                Some(read) = reading.join_next() => match read {
+                    Ok(Ok(settings)) => {
+                        relay.settings.store(Arc::new(settings));
+                        relay.due.notify_one();
+                        tracing::info!("reloaded");
                     }
+                    Ok(Err(fault)) => tracing::error!(fault, "not reloaded; the old configuration stays"),
+                    Err(fault) => tracing::error!(%fault, "not reloaded; a fault in the program"),
                 }
+            }
+            if again && reading.is_empty() {
+                again = false;
+                let reload = Arc::clone(&reload);
+                reading.spawn_blocking(move || reload());
             }
         }
         tracing::info!("ending");
@@ -116,21 +123,26 @@ async fn session<S: Store + 'static, Q: Spool + 'static>(relay: Arc<Relay<S, Q>>
     let told = settings.session(caller.door);
     let role = settings.acceptor.clone().map_or(Role::None, Role::Server);
     let known = known(&caller, &settings);
+    let manners = settings.manners();
     let (door, peer) = (caller.door, caller.peer);
     let Caller { wire, closing, .. } = caller;
     let mut agent = Accept::new(relay, settings, door, told.dialect, peer, closing);
     let link = match door {
         door::SUBMISSIONS => {
-            let handshake = timeout(Manners::SERVER.handshake, role.secure(wire)).await;
-            let Ok(Ok(stream)) = handshake else { return };
-            crate::net::converse::Agent::secured(&mut agent, &Facts::of(stream.ssl()));
-            Link::Secure(Box::new(stream))
+            let handshake = timeout(manners.handshake, role.secure(wire)).await;
+            match handshake.unwrap_or_else(|_| Err(slow_handshake())) {
+                Ok(stream) => {
+                    agent.secured(&Facts::of(stream.ssl()));
+                    Link::Secure(Box::new(stream))
+                }
+                Err(fault) => return agent.trouble(&Trouble::Tls(fault)),
+            }
         }
         _ => Link::Plain(wire),
     };
     let mut session = Server::new(Arc::new(told), known);
     // The agent was told of any trouble.
-    let _ = converse(&mut session, &mut agent, link, &role, &Manners::SERVER).await;
+    let _ = converse(&mut session, &mut agent, link, &role, &manners).await;
     if let Some((count, last)) = session.refused() {
         agent.misspoke(count, last);
     }

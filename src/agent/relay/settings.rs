@@ -6,6 +6,7 @@ use crate::{
     agent::route::{Rules, hosts::Own},
     mail::address::Domain,
     net::{
+        converse::Manners,
         network::Network,
         tls::{Acceptor, Trust},
     },
@@ -19,7 +20,7 @@ use crate::{
     },
 };
 use jiff::tz::TimeZone;
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Everything that a reload may change.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub struct Settings {
     pub allow_plaintext: Vec<Network>,
     /// Connections of one login at a time.
     pub per_user: usize,
+    /// How long a client may take over a command, or over 32 KiB in either direction.
+    pub patience: Duration,
     /// The largest message, in octets.
     pub size_limit: u64,
     /// When what did not go is tried again.
@@ -129,7 +132,13 @@ impl Settings {
             logins,
             login_required: dialect == Dialect::Submission,
             bare_names: door == door::LOCAL,
-            limits: Limits::of(dialect, self.size_limit),
+            limits: Limits::of(dialect, self.size_limit).within(self.patience),
         }
+    }
+
+    /// How the driver behaves towards clients.
+    pub(super) fn manners(&self) -> Manners {
+        let within = |time: Duration| time.min(self.patience);
+        Manners { write: self.patience, handshake: within(Manners::SERVER.handshake), ..Manners::SERVER }
     }
 }

@@ -49,11 +49,16 @@ pub struct Relayd {
     pub per_address: u32,
     /// Connections of one user at a time.
     pub per_user: u32,
+    /// How long a client may take over one thing.
+    pub patience: Duration,
     /// Waits between attempts; the last one stays. None are those of the spool.
     pub retry: Vec<Duration>,
     /// The age at which a message is given up; `None` is the spool's.
     pub expire: Option<Duration>,
 }
+
+/// RFC 5321 section 4.5.3.2.7.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) fn read(table: Table<'_>) -> Relayd {
     let places = |key| table.list(key, place).unwrap_or_default();
@@ -86,6 +91,7 @@ pub(super) fn read(table: Table<'_>) -> Relayd {
         allow_plaintext: ranges("allow_plaintext"),
         per_address: table.value("per_address", count).unwrap_or(50),
         per_user: table.value("per_user", count).unwrap_or(50),
+        patience: table.value("patience", patience).unwrap_or(PATIENCE),
         retry: table.list("retry", time).unwrap_or_default(),
         expire: table.value("expire", time),
     };
@@ -156,6 +162,13 @@ fn range(item: Item<'_>) -> Result<Network, String> {
 
 fn time(item: Item<'_>) -> Result<Duration, String> {
     value::duration(item.string()?)
+}
+
+fn patience(item: Item<'_>) -> Result<Duration, String> {
+    match time(item)? {
+        short if short < Duration::from_secs(1) => Err("expected at least one second: \"1s\"".into()),
+        time => Ok(time),
+    }
 }
 
 fn port(item: Item<'_>) -> Result<u16, String> {

@@ -332,3 +332,51 @@ async fn tls_that_is_not_there_or_fails_ends_the_session_with_a_reason() {
     assert_eq!(toy.heard, ["TLS", "(eof)"]);
     assert_eq!(echo.troubles, ["TLS: no certificate is configured"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_an_octet_now_and_then_is_not_waited_for() {
+    let (mut peer, ours) = duplex(64);
+    let reader = tokio::spawn(async move {
+        let mut octet = [0];
+        peer.write_all(b"FLOOD\n").await.unwrap();
+        while peer.read(&mut octet).await.is_ok_and(|count| count > 0) {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
+    });
+    let (mut toy, mut echo) = (Toy::default(), Echo::default());
+    let begun = Instant::now();
+    let ended = converse(&mut toy, &mut echo, Link::Plain(ours), &Role::None, &BRISK).await;
+    assert!(matches!(ended, Err(Trouble::Stalled(_))), "{ended:?}");
+    // The greeting's six octets took their time, too.
+    assert!(begun.elapsed() <= 2 * BRISK.write, "{:?}", begun.elapsed());
+    assert_eq!(toy.heard, ["FLOOD", "(eof)"]);
+    reader.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_stalls_in_the_handshake_is_not_waited_for() {
+    let dir = std::env::temp_dir().join(format!("posthaste-stalls-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (certificate, key) = crate::net::tls::tests::certify(&dir, "localhost");
+    let role = Role::Server(Acceptor::open(&certificate, &key).unwrap());
+    std::fs::remove_dir_all(&dir).unwrap();
+    let (mut peer, ours) = duplex(64 * 1024);
+    // The first octets of a record that never ends; one more now and then.
+    let other = tokio::spawn(async move {
+        peer.write_all(b"TLS\n").await.unwrap();
+        let mut seen = [0; 6];
+        peer.read_exact(&mut seen).await.unwrap();
+        // What comes before the server goes over to TLS is thrown away.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        peer.write_all(b"\x16\x03\x01\x20\x00\x01\x00\x1f\xfc").await.unwrap();
+        while peer.write_all(b"\0").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let (mut toy, mut echo) = (Toy::default(), Echo::default());
+    let begun = Instant::now();
+    let ended = converse(&mut toy, &mut echo, Link::Plain(ours), &role, &BRISK).await;
+    assert!(matches!(ended, Err(Trouble::Tls(_))), "{ended:?}");
+    assert_eq!(begun.elapsed(), BRISK.handshake);
+    other.await.unwrap();
+}

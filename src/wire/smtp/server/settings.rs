@@ -99,4 +99,14 @@ impl Limits {
             known,
         }
     }
+
+    /// The same with no wait longer than `patience`; those of 5 minutes last just so long.
+    pub fn within(mut self, patience: Duration) -> Limits {
+        let long = Duration::from_secs(300);
+        let budgets = [&mut self.stranger.command_wait, &mut self.known.command_wait, &mut self.data_wait];
+        for wait in budgets {
+            *wait = if *wait == long { patience } else { (*wait).min(patience) };
+        }
+        self
+    }
 }
