@@ -5,7 +5,7 @@
 #   make test       run all tests
 #   make install    PREFIX=/usr/local DESTDIR= : programs, pages, completions, units
 #   make check      what a change must pass: fmt, clippy, test, doc, deny
-#   make soak       the long runs: kills, power cuts, big corpora
+#   make soak       the long runs: hundreds of kills, power cuts, fuzzing (hours; FUZZ_SECONDS=60 for less)
 #   make fuzz bench completions clean
 
 PREFIX     = /usr/local
@@ -60,8 +60,11 @@ demo: rust
 test: rust
 	$(CARGO) test --locked --no-fail-fast $(FEATURES)
 
+# The programs of `make test`, so that nothing is built twice; then each codec is fuzzed for FUZZ_SECONDS or 10^8 inputs.
+FUZZ_SECONDS = 1200
 soak: rust
-	POSTHASTE_SOAK=1 $(CARGO) test --locked --no-fail-fast $(FEATURES) --release -- --nocapture
+	POSTHASTE_SOAK=1 $(CARGO) test --locked --no-fail-fast $(FEATURES) -- --nocapture
+	fuzz/run -t $(FUZZ_SECONDS) -n 100000000
 
 check: fmt clippy test doc deny
 
@@ -79,8 +82,8 @@ deny:
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check licenses bans sources; \
 	else echo 'deny: skipped, cargo-deny is not installed (cargo install cargo-deny)'; fi
 
-fuzz:
-	@if [ -x fuzz/run ]; then fuzz/run; else echo 'fuzz: nothing to run yet'; fi
+fuzz: rust
+	fuzz/run
 
 bench: rust
 	$(CARGO) bench --locked $(FEATURES)

@@ -55,7 +55,7 @@ fn the_demo_cleans_up_when_it_is_interrupted() {
     // Its stdout ends when it and its server are gone.
     lines.for_each(drop);
     let status = child.wait().unwrap();
-    // 130, or the status of the command that lost its server before the shell heard of the signal.
+    // 130; where SIGINT was ignored from the start a shell cannot trap it, and fails by the command that lost its server.
     assert!(!status.success(), "{status}");
     assert_eq!(left(&house), 0);
 }
