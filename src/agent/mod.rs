@@ -1,6 +1,7 @@
 //! The verbs: what a program does once its flags are an order.
 
 pub mod compose;
+pub mod daemon;
 pub mod deliver;
 pub mod fetch;
 pub mod list;
@@ -9,5 +10,6 @@ pub mod queue;
 pub mod relay;
 pub mod route;
 pub mod send;
+pub mod serve;
 pub mod show;
 pub mod user;

@@ -2,6 +2,7 @@
 
 use super::{Relay, Settings, accept::Accept, control, local, settings::door};
 use crate::{
+    agent::daemon::{Reload, heed},
     net::{
         accept::{Caller, Closing, Door, Limits, Peer, serve, stdio},
         converse::{Agent as _, Trouble, converse, slow_handshake},
@@ -15,12 +16,7 @@ use crate::{
     wire::smtp::server::{Known, Server},
 };
 use std::{io, sync::Arc};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::time::timeout;
 
 /// What the daemon is to do.
 pub struct Order<S: Store, Q: Spool> {
@@ -35,7 +31,7 @@ pub struct Order<S: Store, Q: Spool> {
     /// Connections at once. As many in all may be made to other servers.
     pub limits: Limits,
     /// Reads the configuration anew; the error is for the log.
-    pub reload: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
+    pub reload: Reload<Settings>,
     /// Called once everything is served.
     pub ready: Box<dyn FnOnce() + Send>,
 }
@@ -45,7 +41,11 @@ pub async fn run<S: Store + 'static, Q: Spool + 'static>(order: Order<S, Q>) -> 
     let Order { store, spool, settings, doors, limits, reload, ready } = order;
     let relay = Relay::new(store, spool, settings, Clock::system(), limits.total);
     let (end, closing) = Closing::switch();
-    let signals = tokio::spawn(heed(Arc::clone(&relay), end, reload)?);
+    let of = Arc::clone(&relay);
+    let signals = tokio::spawn(heed(end, reload, move |settings| {
+        of.settings.store(Arc::new(settings));
+        of.due.notify_one();
+    })?);
     let outbound = tokio::spawn(Arc::clone(&relay).outbound(closing.clone()));
     ready();
     tracing::info!("ready");
@@ -70,48 +70,6 @@ pub async fn run_stdio<S: Store + 'static, Q: Spool + 'static>(
     let relay = Relay::new(store, spool, settings, Clock::system(), 1);
     let (_end, closing) = Closing::switch();
     session(relay, stdio(door, closing)).await;
-}
-
-/// Hears signals.
-fn heed<S: Store + 'static, Q: Spool + 'static>(
-    relay: Arc<Relay<S, Q>>,
-    end: watch::Sender<bool>,
-    reload: Box<dyn Fn() -> Result<Settings, String> + Send + Sync>,
-) -> io::Result<impl Future<Output = ()> + Send> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let reload = Arc::new(reload);
-    Ok(async move {
-        // Reading may take its time (a command that tells a password), in which we can be told to end.
-        let mut reading = JoinSet::new();
-        let mut again = false;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hang_up.recv() => again = true,
-                Some(read) = reading.join_next() => match read {
-                    Ok(Ok(settings)) => {
-                        relay.settings.store(Arc::new(settings));
-                        relay.due.notify_one();
-                        tracing::info!("reloaded");
-                    }
-                    Ok(Err(fault)) => tracing::error!(fault, "not reloaded; the old configuration stays"),
-                    Err(fault) => tracing::error!(%fault, "not reloaded; a fault in the program"),
-                }
-            }
-            if again && reading.is_empty() {
-                again = false;
-                let reload = Arc::clone(&reload);
-                reading.spawn_blocking(move || reload());
-            }
-        }
-        tracing::info!("ending");
-        let _ = end.send(true);
-        // The listeners hear of it through `closing`; this future must live as long as the daemon.
-        std::future::pending::<()>().await;
-    })
 }
 
 /// One connection.

@@ -19,7 +19,6 @@ mod daemon;
 mod direct;
 mod intake;
 mod lane;
-mod limits;
 mod local;
 mod message;
 mod names;
@@ -35,7 +34,8 @@ pub use names::Names;
 pub use settings::{Security, Settings, Smarthost, Target, door};
 
 use crate::{
-    mail::{date::Date, verdict::Why},
+    agent::daemon::{blocking, limits},
+    mail::date::Date,
     spool::Spool,
     store::Store,
     sys::clock::Clock,
@@ -79,12 +79,4 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
 fn date(at: SystemTime, settings: &Settings) -> Date {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Date::at(i64::try_from(since.as_secs()).unwrap_or(0), &settings.zone)
-}
-
-/// Does blocking work on a thread where it may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Why> {
-    tokio::task::spawn_blocking(work).await.map_err(|fault| {
-        tracing::error!(%fault, "a fault in the program");
-        Why::new(3, 0, "a fault in the program")
-    })
 }

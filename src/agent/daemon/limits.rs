@@ -22,7 +22,7 @@ const CHECKS: usize = 4;
 
 /// The daemon's memory of who failed and who is here.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     addresses: Mutex<Failures<IpAddr>>,
     logins: Mutex<Failures<String>>,
     users: Arc<Mutex<HashMap<String, usize>>>,
@@ -43,20 +43,20 @@ impl Default for Limits {
 impl Limits {
     /// Notes a failed login and says how long its answer is to be held back. Right passwords are never held back, so
     /// that nobody can shut a user out by failing in their name.
-    pub(super) fn failed(&self, address: Option<IpAddr>, login: &str, now: Instant) -> Duration {
+    pub(crate) fn failed(&self, address: Option<IpAddr>, login: &str, now: Instant) -> Duration {
         let of_login = locked(&self.logins).note(login.to_lowercase(), now);
         let of_address = address.map_or(0, |address| locked(&self.addresses).note(network(address), now));
         delay(of_login.max(of_address))
     }
 
     /// Waits until a password may be checked. The place is given back when the answer is dropped.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         self.checks.acquire().await.ok()
     }
 
     /// Counts a user's connection until the seat is dropped. `None` when there are `most` already.
-    pub(super) fn sit(&self, login: &str, most: usize) -> Option<UserSeat> {
+    pub(crate) fn sit(&self, login: &str, most: usize) -> Option<UserSeat> {
         let mut users = locked(&self.users);
         let count = users.entry(login.to_owned()).or_default();
         if *count >= most {
@@ -69,7 +69,7 @@ impl Limits {
 
 /// A user's connection.
 #[derive(Debug)]
-pub(super) struct UserSeat {
+pub(crate) struct UserSeat {
     login: String,
     users: Arc<Mutex<HashMap<String, usize>>>,
 }

@@ -1,0 +1,72 @@
+//! The daemon's life: it serves its doors, reloads, and ends in good order.
+
+use super::{Serve, Settings, client::Client, pop3, settings::door};
+use crate::{
+    agent::daemon::{Reload, heed},
+    net::{
+        accept::{Caller, Closing, Door, Limits, serve, stdio},
+        converse::Manners,
+        link::Link,
+        tls::Role,
+    },
+    store::Store,
+};
+use std::{io, sync::Arc};
+use tokio::time::timeout;
+
+/// What the daemon is to do.
+pub struct Order<S: Store> {
+    /// Where mail is kept.
+    pub store: S,
+    /// What a reload may change.
+    pub settings: Settings,
+    /// The listeners, by the names of their configuration keys.
+    pub doors: Vec<Door>,
+    /// Connections at once.
+    pub limits: Limits,
+    /// Reads the configuration anew.
+    pub reload: Reload<Settings>,
+    /// Called once everything is served.
+    pub ready: Box<dyn FnOnce() + Send>,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run<S: Store + 'static>(order: Order<S>) -> io::Result<()> {
+    let Order { store, settings, doors, limits, reload, ready } = order;
+    let all = Serve::new(store, settings);
+    let (end, closing) = Closing::switch();
+    let of = Arc::clone(&all);
+    let signals = tokio::spawn(heed(end, reload, move |settings| of.settings.store(Arc::new(settings)))?);
+    ready();
+    tracing::info!("ready");
+    let left = serve(doors, limits, closing, move |caller| session(Arc::clone(&all), caller)).await;
+    if left > 0 {
+        tracing::warn!(left, "connections were cut off");
+    }
+    signals.abort();
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Serves one session on standard input and output, as if it had come through `door`.
+pub async fn run_stdio<S: Store + 'static>(store: S, settings: Settings, door: &'static str) {
+    let (_end, closing) = Closing::switch();
+    session(Serve::new(store, settings), stdio(door, closing)).await;
+}
+
+/// One connection.
+async fn session<S: Store + 'static>(serve: Arc<Serve<S>>, caller: Caller) {
+    let settings = serve.settings();
+    let role = settings.acceptor.clone().map_or(Role::None, Role::Server);
+    let Caller { wire, peer, door, closing, .. } = caller;
+    let client = Client::new(peer);
+    let link = match door::is_secure(door) {
+        true => match timeout(Manners::SERVER.handshake, role.secure(wire)).await {
+            Ok(Ok(stream)) => Link::Secure(Box::new(stream)),
+            Ok(Err(fault)) => return tracing::debug!(client = client.name, %fault, "no TLS came about"),
+            Err(_) => return tracing::debug!(client = client.name, "the TLS handshake took too long"),
+        },
+        false => Link::Plain(wire),
+    };
+    pop3::session(serve, settings, client, door, closing, link, role).await;
+}

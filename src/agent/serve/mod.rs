@@ -1,0 +1,44 @@
+//! `mail-serve`: lets people read their mail over POP3.
+//!
+//! ```text
+//! daemon ---> pop3    answers what a POP3 session asks; one session has a maildrop at a time (maildrops)
+//! ```
+//! What it leaves out: what a reply looks like (wire/pop3), how a connection is driven (net/converse), where messages lie (store),
+//! and every name of a configuration key (cli/serve).
+
+mod client;
+mod daemon;
+mod maildrops;
+mod pop3;
+mod settings;
+
+pub use daemon::{Order, run, run_stdio};
+pub use settings::{Settings, door};
+
+use crate::{agent::daemon::limits, store::Store};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+
+/// What all parts of the daemon share.
+pub(crate) struct Serve<S: Store> {
+    store: S,
+    settings: ArcSwap<Settings>,
+    limits: limits::Limits,
+    maildrops: maildrops::Maildrops,
+}
+
+impl<S: Store + 'static> Serve<S> {
+    fn new(store: S, settings: Settings) -> Arc<Serve<S>> {
+        Arc::new(Serve {
+            store,
+            settings: ArcSwap::from_pointee(settings),
+            limits: limits::Limits::default(),
+            maildrops: maildrops::Maildrops::default(),
+        })
+    }
+
+    /// The settings of now. Whoever needs several that fit together keeps the answer.
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+}
