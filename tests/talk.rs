@@ -7,6 +7,7 @@ mod kit;
 mod talk {
     mod client;
     mod player;
+    mod pop3;
     mod pop3_client;
     mod refusals;
     mod relayd;

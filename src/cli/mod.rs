@@ -1,6 +1,7 @@
 //! One file a program: flags become settings, settings an order for an agent.
 
 pub mod config;
+pub mod daemon;
 pub mod deliver;
 pub mod exit;
 pub mod fetch;
@@ -15,6 +16,7 @@ pub mod relayd;
 pub mod secret;
 pub mod send;
 pub mod sendmail;
+pub mod serve;
 pub mod server;
 pub mod show;
 pub mod submit;
@@ -31,6 +33,7 @@ pub fn commands() -> Vec<clap::Command> {
         queue::command(),
         relayd::command(),
         send::command(),
+        serve::command(),
         show::command(),
         user::command(),
     ]

@@ -2,6 +2,7 @@
 
 use super::{
     config::{self, Config, Reader, check, load},
+    daemon::{self, Listeners, Ready},
     exit::{self, Exit, Failure},
     flags::{self, Configuration, Log, Loudness},
     log, open,
@@ -14,22 +15,20 @@ use crate::{
     },
     mail::address::Mailbox,
     net::{
-        accept::{Door, Limits},
+        accept::Limits,
         dns::Dns,
-        listen::{self, Inherited, Place, Socket},
-        tls::{Acceptor, Trust},
+        listen::{self, Socket},
+        tls::Trust,
     },
     spool::schedule::Schedule,
-    sys::{clock::Clock, confine, disk::Disk},
+    sys::{clock::Clock, disk::Disk},
     wire::{sasl::Credentials, smtp::Dialect},
 };
 use clap::{CommandFactory as _, Parser, ValueEnum};
 use jiff::tz::TimeZone;
 use std::{
-    fs::File,
     io::{self, Write as _},
     net::{IpAddr, SocketAddr},
-    os::unix::fs::chown,
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -37,12 +36,6 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// File syncs side by side.
-const SYNCS: usize = 64;
-/// Threads that may block, at most.
-const BLOCKING: usize = 192;
-/// Connections in all, as far as there are descriptors.
-const CONNECTIONS: u64 = 4096;
 /// How long a name server may take.
 const DNS_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -100,7 +93,6 @@ fn start() -> Result<Exit, Failure> {
 }
 
 fn stdio(config: &Config, listener: Listener) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
     let disk = Disk::inline();
     let door = match listener {
         Listener::Smtp => relay::door::SMTP,
@@ -109,113 +101,58 @@ fn stdio(config: &Config, listener: Listener) -> Result<Exit, Failure> {
         Listener::Lmtp => relay::door::LMTP,
         Listener::Local => relay::door::LOCAL,
     };
-    runtime.block_on(async {
+    daemon::alone(async {
         let spool = open::spool(config, &disk)?;
         let settings = settings(config, &disk, &[])?;
         let store = open::store(disk.clone(), Clock::system());
         run_stdio(store, spool, settings, door).await;
-        Ok::<_, Failure>(())
-    })?;
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(Exit::Ok)
+        Ok(())
+    })
 }
 
 fn daemon(flags: &Flags, config: &Config) -> Result<Exit, Failure> {
-    let connections = raise_limits();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING)
-        .thread_keep_alive(Duration::from_secs(60))
-        .build()
-        .map_err(no_runtime)?;
-    let ready_to = flags.ready_fd.map(ready_file).transpose()?;
-    let served = runtime.block_on(async {
-        let doors = doors(config)?;
-        if confine::is_root() {
-            give_away(config)?;
-        }
-        let disk = Disk::shared(SYNCS);
+    let connections = daemon::raise_limits();
+    let ready = Ready::new(flags.ready_fd)?;
+    daemon::threaded(async {
+        let doors = daemon::doors("relayd", plan(config)?, config)?;
+        let disk = Disk::shared(daemon::SYNCS);
         let bound: Vec<SocketAddr> =
             doors.iter().flat_map(|door| door.sockets.iter().filter_map(Socket::address)).collect();
         let order = Order {
             spool: open::spool(config, &disk)?,
             store: open::store(disk.clone(), Clock::system()),
             settings: settings(config, &disk, &bound)?,
-            limits: Limits { total: connections, per_address: size(config.relayd.per_address) },
-            ready: ready(&doors, config, ready_to),
+            limits: Limits { total: connections, per_address: daemon::size(config.relayd.per_address) },
+            ready: ready.of(&doors),
             doors,
             reload: reload(flags.configuration.clone(), disk, bound, fixed(config)),
         };
-        run(order).await.map_err(|fault| Failure::new(Exit::OsErr, format!("signals: {fault}")))
-    });
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    served.map(|()| Exit::Ok)
+        run(order).await.map_err(daemon::no_signals)
+    })
 }
 
-fn no_runtime(fault: io::Error) -> Failure {
-    Failure::new(Exit::OsErr, format!("can't start threads: {fault}"))
-}
-
-fn size(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// Asks for as many descriptors as we may have, and says how many connections they are good for.
-fn raise_limits() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let most = limit.maximum.or(limit.current).unwrap_or(CONNECTIONS * 4);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum });
-    let have = if raised.is_ok() { most } else { limit.current.unwrap_or(most) };
-    usize::try_from((have / 4).clamp(16, CONNECTIONS)).unwrap_or(16)
-}
-
-/// Opens the listeners, or takes those that systemd opened.
-fn doors(config: &Config) -> Result<Vec<Door>, Failure> {
-    let failed = |fault: io::Error| Failure::new(Exit::OsErr, fault.to_string());
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let mut inherited = Inherited::of_process(&names).map_err(failed)?;
+/// The listeners that are configured.
+fn plan(config: &Config) -> Result<Vec<Listeners>, Failure> {
     let relayd = &config.relayd;
     let group = relayd.lmtp_group.as_deref().map(group).transpose()?;
     let one = |place: &Option<config::value::Place>| place.iter().cloned().collect::<Vec<_>>();
     const CROWDED: &[u8] = b"421 4.7.0 Too many connections; come back later\r\n";
-    let plan = [
-        (relay::door::SMTP, relayd.smtp.clone(), 0o600, CROWDED),
-        (relay::door::SUBMISSION, relayd.submission.clone(), 0o600, CROWDED),
-        (relay::door::SUBMISSIONS, relayd.submissions.clone(), 0o600, b"".as_slice()),
-        (relay::door::LMTP, relayd.lmtp.clone(), 0o660, CROWDED),
-        (relay::door::LOCAL, one(&relayd.local), 0o666, CROWDED),
-        (relay::door::CONTROL, one(&relayd.control), 0o600, b"".as_slice()),
-    ];
-    let mut doors = Vec::new();
-    for (name, places, mode, refusal) in plan {
-        let mut sockets = inherited.named(name);
-        if sockets.is_empty() {
-            let group = group.filter(|_| name == relay::door::LMTP);
-            for place in places {
-                let place = match place {
-                    config::value::Place::Tcp(address) => Place::Tcp(address),
-                    config::value::Place::Unix(path) => Place::Unix { path, mode, group },
-                };
-                sockets.push(listen::open(&place).map_err(failed)?);
-            }
-        }
-        if name == relay::door::SUBMISSIONS && !sockets.is_empty() && config.tls.is_none() {
-            let text = "relayd.submissions needs a certificate: tls.certificate and tls.key";
-            return Err(Failure::new(Exit::Config, text));
-        }
-        if !sockets.is_empty() {
-            doors.push(Door { name, sockets, refusal });
-        }
-    }
-    if let Some(unknown) = inherited.left().first() {
-        let text = format!("systemd gave a socket named {unknown:?}, which is no listener of [relayd]");
-        return Err(Failure::new(Exit::Config, text));
-    }
-    match doors.is_empty() {
-        true => Err(Failure::new(Exit::Config, "no listener is configured: set relayd.smtp or another")),
-        false => Ok(doors),
-    }
+    let of = |name, places: Vec<_>, mode, refusal| Listeners {
+        name,
+        places,
+        mode,
+        group: None,
+        secure: false,
+        refusal,
+    };
+    Ok(vec![
+        of(relay::door::SMTP, relayd.smtp.clone(), 0o600, CROWDED),
+        of(relay::door::SUBMISSION, relayd.submission.clone(), 0o600, CROWDED),
+        Listeners { secure: true, ..of(relay::door::SUBMISSIONS, relayd.submissions.clone(), 0o600, b"") },
+        Listeners { group, ..of(relay::door::LMTP, relayd.lmtp.clone(), 0o660, CROWDED) },
+        of(relay::door::LOCAL, one(&relayd.local), 0o666, CROWDED),
+        of(relay::door::CONTROL, one(&relayd.control), 0o600, b""),
+    ])
 }
 
 fn group(name: &str) -> Result<u32, Failure> {
@@ -226,50 +163,13 @@ fn group(name: &str) -> Result<u32, Failure> {
     }
 }
 
-/// Gives what root had to make to the user that the daemon becomes, and becomes it.
-fn give_away(config: &Config) -> Result<(), Failure> {
-    let user = match nix::unistd::User::from_name(&config.user) {
-        Ok(Some(user)) => user,
-        Ok(None) => {
-            let text = format!("there is no user {:?}; make one, or set `user`", config.user);
-            return Err(Failure::new(Exit::Config, text));
-        }
-        Err(fault) => return Err(Failure::new(Exit::OsErr, format!("user {:?}: {fault}", config.user))),
-    };
-    let state = &config.state;
-    let wrong = |fault: &dyn std::fmt::Display| {
-        Failure::new(Exit::CantCreat, format!("the state directory {}: {fault}", state.display()))
-    };
-    if !state.exists() {
-        Disk::inline().make_all(state, 0o750).map_err(|fault| wrong(&fault))?;
-        chown(state, Some(user.uid.as_raw()), Some(user.gid.as_raw())).map_err(|fault| wrong(&fault))?;
-    }
-    let relayd = &config.relayd;
-    for place in relayd.lmtp.iter().chain(&relayd.local).chain(&relayd.control) {
-        if let config::value::Place::Unix(path) = place {
-            // A socket of systemd's may stand elsewhere.
-            let _ = chown(path, Some(user.uid.as_raw()), None);
-        }
-    }
-    confine::become_named(&config.user)
-        .map_err(|fault| Failure::new(Exit::OsErr, format!("can't become {:?}: {fault}", config.user)))
-}
-
 /// What a reload reads anew.
 fn settings(config: &Config, disk: &Disk, bound: &[SocketAddr]) -> Result<Settings, Failure> {
     let relayd = &config.relayd;
     let directory = open::directory_for_logins(config, disk)?;
     let first = directory.first().and_then(|account| Mailbox::parse(account.id.as_bytes()).ok());
     let addresses: Vec<IpAddr> = listen::own_addresses();
-    let acceptor = match &config.tls {
-        Some(tls) => Some(Acceptor::open(&tls.certificate, &tls.key).map_err(|fault| {
-            Failure::new(
-                Exit::Config,
-                format!("{fault} (the user {:?} must be able to read it)", config.user),
-            )
-        })?),
-        None => None,
-    };
+    let acceptor = daemon::acceptor(config)?;
     let dns = match relayd.dns.as_slice() {
         [] => Dns::system(DNS_PATIENCE),
         servers => Dns::at(servers, DNS_PATIENCE),
@@ -297,7 +197,7 @@ fn settings(config: &Config, disk: &Disk, bound: &[SocketAddr]) -> Result<Settin
         own: Own { names: vec![config.hostname.clone()], listeners: bound.to_vec(), addresses },
         relay_from: relayd.relay_from.clone(),
         allow_plaintext: relayd.allow_plaintext.clone(),
-        per_user: size(relayd.per_user),
+        per_user: daemon::size(relayd.per_user),
         patience: relayd.patience,
         size_limit: config.size_limit,
         schedule: Schedule::new(&relayd.retry, relayd.expire.unwrap_or(defaults)),
@@ -372,52 +272,5 @@ fn reload(
             }
         }
         Ok(read)
-    })
-}
-
-/// Opens the descriptor that is told of readiness, while we still may.
-fn ready_file(number: u32) -> Result<Box<dyn io::Write + Send>, Failure> {
-    match number {
-        1 => Ok(Box::new(io::stdout())),
-        2 => Ok(Box::new(io::stderr())),
-        _ => match File::options().write(true).open(format!("/dev/fd/{number}")) {
-            Ok(file) => Ok(Box::new(file)),
-            Err(fault) => Err(Failure::usage(format!("--ready-fd {number}: {fault}"))),
-        },
-    }
-}
-
-/// Tells systemd and whoever gave a descriptor.
-fn ready(doors: &[Door], config: &Config, to: Option<Box<dyn io::Write + Send>>) -> Box<dyn FnOnce() + Send> {
-    let mut line = serde_json::Map::new();
-    for door in doors {
-        let mut places: Vec<serde_json::Value> = Vec::new();
-        places.extend(door.sockets.iter().filter_map(Socket::address).map(|at| at.to_string().into()));
-        places.extend(unix_places(door, config).map(|path| format!("unix:{path}").into()));
-        line.insert(door.name.to_owned(), places.into());
-    }
-    Box::new(move || {
-        if let Some(mut to) = to {
-            let told = writeln!(to, "{}", serde_json::Value::Object(line)).and_then(|()| to.flush());
-            if let Err(fault) = told {
-                tracing::warn!(%fault, "nobody hears that we are ready");
-            }
-        }
-        // Without systemd there is nobody to tell.
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    })
-}
-
-fn unix_places<'a>(door: &Door, config: &'a Config) -> impl Iterator<Item = String> + 'a {
-    let relayd = &config.relayd;
-    let places: Vec<&config::value::Place> = match door.name {
-        relay::door::LMTP => relayd.lmtp.iter().collect(),
-        relay::door::LOCAL => relayd.local.iter().collect(),
-        relay::door::CONTROL => relayd.control.iter().collect(),
-        _ => Vec::new(),
-    };
-    places.into_iter().filter_map(|place| match place {
-        config::value::Place::Unix(path) => Some(path.display().to_string()),
-        config::value::Place::Tcp(_) => None,
     })
 }

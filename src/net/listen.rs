@@ -55,6 +55,18 @@ impl Socket {
             Socket::Unix(..) => None,
         }
     }
+
+    /// Where it is, as [`Place`] writes it. Of a unix socket that somebody else opened: as the kernel knows it.
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Socket::Tcp(_) => self.address().map(|address| address.to_string()),
+            Socket::Unix(_, Some(path)) => Some(format!("unix:{}", path.display())),
+            Socket::Unix(listener, None) => {
+                let address = listener.local_addr().ok()?;
+                Some(format!("unix:{}", address.as_pathname()?.display()))
+            }
+        }
+    }
 }
 
 impl Drop for Socket {

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     account::{Account, Directory},
-    mail::verdict::Why,
     wire::sasl::Credentials,
 };
 use std::{net::IpAddr, sync::Arc, time::Instant};
@@ -20,7 +19,7 @@ pub(crate) enum Login {
     /// The user has all the connections that one may have.
     Crowded,
     /// It could not be checked: a fault of ours.
-    Unknown(Why),
+    Unknown,
 }
 
 impl Limits {
@@ -33,9 +32,11 @@ impl Limits {
         per_user: usize,
     ) -> Login {
         let login = credentials.login.clone();
-        let verified = blocking(move || directory.verify(&credentials.login, &credentials.secret))
-            .await
-            .and_then(|done| done);
+        let verified = {
+            let _turn = self.turn().await;
+            blocking(move || directory.verify(&credentials.login, &credentials.secret)).await
+        };
+        let verified = verified.and_then(|done| done);
         match verified {
             Ok(Some(account)) => match self.sit(&account.id, per_user) {
                 Some(seat) => Login::Good(account, seat),
@@ -52,7 +53,7 @@ impl Limits {
             }
             Err(why) => {
                 tracing::error!(login, client, why = why.text, "a login could not be checked");
-                Login::Unknown(why)
+                Login::Unknown
             }
         }
     }

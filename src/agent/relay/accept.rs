@@ -10,11 +10,14 @@ use super::{
 };
 use crate::{
     account::Account,
-    agent::route::{
-        Fate,
-        expand::Leaf,
-        hosts,
-        may::{self, Origin},
+    agent::{
+        daemon::login::Login,
+        route::{
+            Fate,
+            expand::Leaf,
+            hosts,
+            may::{self, Origin},
+        },
     },
     mail::{
         address::{Domain, Forward, Mailbox},
@@ -41,11 +44,7 @@ use crate::{
         },
     },
 };
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// After so many recipients that were refused, a stranger's further ones are answered late: who tries out names is slow.
 const GUESSES: u32 = 10;
@@ -115,29 +114,16 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
 
     async fn login(&mut self, credentials: Credentials) -> Answer {
         let directory = Arc::clone(&self.settings.directory);
-        let login = credentials.login.clone();
-        let verified = {
-            let _turn = self.relay.limits.turn().await;
-            blocking(move || directory.verify(&credentials.login, &credentials.secret)).await
-        };
-        let verified = verified.and_then(|done| done);
-        match verified {
-            Ok(Some(account)) => match self.relay.limits.sit(&account.id, self.settings.per_user) {
-                Some(seat) => {
-                    let id = account.id.clone();
-                    self.login = Some((account, seat));
-                    Answer::Login(id)
-                }
-                None => Answer::Say(Reply::fixed(421, 7, 0, "Too many connections of this user")),
-            },
-            Ok(None) => {
-                let delay = self.relay.limits.failed(self.address(), &login, Instant::now());
-                tracing::warn!(login, client = self.client(), "login failed");
-                tokio::time::sleep(delay).await;
-                Answer::Say(Reply::fixed(535, 7, 8, "Wrong login or password"))
+        let client = (self.address(), &*self.client());
+        match self.relay.limits.login(directory, credentials, client, self.settings.per_user).await {
+            Login::Good(account, seat) => {
+                let id = account.id.clone();
+                self.login = Some((account, seat));
+                Answer::Login(id)
             }
-            Err(why) => {
-                tracing::error!(login, why = why.text, "a login could not be checked");
+            Login::Crowded => Answer::Say(Reply::fixed(421, 7, 0, "Too many connections of this user")),
+            Login::Wrong => Answer::Say(Reply::fixed(535, 7, 8, "Wrong login or password")),
+            Login::Unknown => {
                 Answer::Say(Reply::fixed(454, 7, 0, "Logins cannot be checked now; try again later"))
             }
         }

@@ -86,7 +86,7 @@ impl<S: Store + 'static> Pop3<S> {
             Login::Crowded => {
                 return Answer::Refuse(Reply::refused(Code::SysTemp, "Too many connections of this user"));
             }
-            Login::Unknown(_) => {
+            Login::Unknown => {
                 return Answer::Refuse(Reply::refused(Code::SysTemp, "Logins cannot be checked now"));
             }
         };

@@ -6,11 +6,13 @@ pub mod find;
 pub mod read;
 pub mod relayd;
 pub mod send;
+pub mod serve;
 pub mod value;
 
 use crate::{
     account::location::Location,
     mail::address::{Domain, Mailbox},
+    net::network::Network,
 };
 use read::{Item, Notes, Source, Table};
 use std::path::PathBuf;
@@ -20,6 +22,7 @@ pub use fetch::Fetch;
 pub use find::{Reader, check, load};
 pub use relayd::Relayd;
 pub use send::Send;
+pub use serve::Serve;
 
 /// The whole configuration. Paths are as seen from the folder of the file that named them.
 #[derive(Clone, Debug)]
@@ -36,8 +39,10 @@ pub struct Config {
     pub accounts: Accounts,
     /// Certificate and key; both or none.
     pub tls: Option<Tls>,
-    /// The server.
+    /// The server that takes mail.
     pub relayd: Relayd,
+    /// The server that mail is read from.
+    pub serve: Serve,
     /// Servers to submit to, by the names of their tables, in the order of these names.
     pub send: Vec<Send>,
     /// Sources to fetch from, likewise.
@@ -86,6 +91,7 @@ impl Config {
             accounts,
             tls,
             relayd: relayd::read(top.table("relayd")),
+            serve: serve::read(top.table("serve")),
             send: send::read(top.table("send")),
             fetch: fetch::read(top.table("fetch")),
         };
@@ -175,6 +181,32 @@ fn word(item: Item<'_>) -> Result<String, String> {
         "" => Err("expected a name".into()),
         text => Ok(text.to_string()),
     }
+}
+
+/// Where to listen; a socket's relative path starts where the file is.
+fn place(item: Item<'_>) -> Result<value::Place, String> {
+    match value::place(item.string()?)? {
+        value::Place::Unix(path) => socket_here(&item, &path.to_string_lossy()),
+        tcp => Ok(tcp),
+    }
+}
+
+fn socket_here(item: &Item<'_>, path: &str) -> Result<value::Place, String> {
+    let path = item.from_here(path);
+    value::place(&format!("unix:{}", path.to_str().ok_or("the path is not UTF-8")?))
+}
+
+/// A range of addresses.
+fn range(item: Item<'_>) -> Result<Network, String> {
+    item.string()?.parse()
+}
+
+/// A number from 1.
+fn count(item: Item<'_>) -> Result<u32, String> {
+    u32::try_from(item.number()?)
+        .ok()
+        .filter(|count| *count != 0)
+        .ok_or_else(|| "expected a number from 1".into())
 }
 
 /// What the system calls itself, where that can be a host name.

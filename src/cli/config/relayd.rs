@@ -1,7 +1,7 @@
 //! `[relayd]`: the server's part of the configuration.
 
 use super::{
-    host,
+    count, host, place, range,
     read::{Item, Table},
     value::{self, Place},
     word,
@@ -136,28 +136,12 @@ pub(super) fn secret(
     first
 }
 
-fn place(item: Item<'_>) -> Result<Place, String> {
-    match value::place(item.string()?)? {
-        Place::Unix(path) => socket_here(&item, &path.to_string_lossy()),
-        tcp => Ok(tcp),
-    }
-}
-
 /// A unix socket: nothing else may stand here, since its peers are known by their credentials.
 fn socket(item: Item<'_>) -> Result<Place, String> {
     match place(item)? {
         Place::Tcp(_) => Err("expected a unix socket: \"unix:/path\"".into()),
         unix => Ok(unix),
     }
-}
-
-fn socket_here(item: &Item<'_>, path: &str) -> Result<Place, String> {
-    let path = item.from_here(path);
-    value::place(&format!("unix:{}", path.to_str().ok_or("the path is not UTF-8")?))
-}
-
-fn range(item: Item<'_>) -> Result<Network, String> {
-    item.string()?.parse()
 }
 
 fn time(item: Item<'_>) -> Result<Duration, String> {
@@ -176,13 +160,6 @@ fn port(item: Item<'_>) -> Result<u16, String> {
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| "a port is between 1 and 65535".into())
-}
-
-fn count(item: Item<'_>) -> Result<u32, String> {
-    u32::try_from(item.number()?)
-        .ok()
-        .filter(|count| *count != 0)
-        .ok_or_else(|| "expected a number from 1".into())
 }
 
 fn name_server(item: Item<'_>) -> Result<SocketAddr, String> {

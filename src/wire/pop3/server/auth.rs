@@ -14,8 +14,10 @@ use crate::wire::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-/// The most octets of a line of an exchange, and of an over-long one that are thrown away (RFC 5034 section 4).
+/// The most octets of a line of an exchange (RFC 5034 section 4).
 const RESPONSE_MAX: usize = 12_288;
+/// The most octets of an over-long one that are thrown away to find its end.
+const FLOOD: usize = 4 * RESPONSE_MAX;
 
 /// Waits for the response to a challenge.
 pub(super) struct ExpectResponse {
@@ -139,7 +141,7 @@ impl ExpectResponse {
     /// ```
     /// RFC 5034 section 4: `*` cancels.
     pub(super) fn octets(self, cx: &mut Cx, octets: &[u8], out: &mut Vec<u8>) -> (usize, Next) {
-        let (used, framed) = cx.framer.take(octets, RESPONSE_MAX, RESPONSE_MAX);
+        let (used, framed) = cx.framer.take(octets, RESPONSE_MAX, FLOOD);
         let idle = || Waiting::User(ExpectUser).into();
         let next = match framed {
             Framed::More => Next::Turn(State::Response(self), cx.read()),
