@@ -73,7 +73,10 @@ const ROWS: &[(When, &str)] = &[
     (Stranger, "C: APOP alice c4c9334bac560ecc979e58001b3e22fb\nS: -ERR APOP ..."),
     (Stranger, "C: STLS\nS: -ERR TLS stands already"),
     (Stranger, "C: CAPA 1\nS: -ERR ..."),
-    (Stranger, "C: CAPA \nS: +OK ...\nS: TOP\nS+ ...\nC: QUIT\nS: +OK ...\n! close"),
+    (
+        Stranger,
+        "C: CAPA \nS: +OK ...\nS: TOP\nS: UIDL\nS: RESP-CODES\nS: AUTH-RESP-CODE\nS: PIPELINING\nS: USER\nS: SASL PLAIN\nS: EXPIRE NEVER\nS: IMPLEMENTATION posthaste\nS: \\.",
+    ),
     (Stranger, "C: STAT\nS: -ERR Log in first"),
     (Stranger, "C: LIST\nS: -ERR Log in first"),
     (Stranger, "C: UIDL\nS: -ERR Log in first"),
@@ -257,8 +260,12 @@ fn every_command_is_answered_so_by_the_daemon() {
     let daemon = Daemon::start(&house, "mail-serve");
     all(|talk, said| {
         for pace in [Pace::Whole, Pace::Octets] {
-            // Failed logins are answered late, and long lines take long octet by octet.
-            if said.contains("[AUTH]") || (pace == Pace::Octets && said.contains("00(")) {
+            // Failed logins are answered late, long lines take long octet by octet, and what comes behind STLS would be
+            // the beginning of a handshake there.
+            if said.contains("[AUTH]")
+                || said.contains("STLS\nC: QUIT")
+                || (pace == Pace::Octets && said.contains("00("))
+            {
                 continue;
             }
             refill(&house);
