@@ -9,12 +9,15 @@ mod chain {
     mod deliver;
     mod demo;
     mod kit_itself;
+    mod literal;
     mod memory;
     mod net;
     mod outbound;
     mod queue;
+    mod read;
     mod relay_spellings;
     mod rights;
+    mod root;
     mod send;
     mod systemd;
     mod tls;

@@ -7,6 +7,7 @@ mod peers {
     mod accounts;
     mod clients;
     mod dovecot;
+    mod dovecot_imapd;
     mod mblaze;
     mod postfix;
     mod postfix_pipe;

@@ -114,6 +114,22 @@ fn a_daemon_is_waited_for_asked_and_ended() {
     assert!(proc.exists());
     drop(daemon);
     assert!(!proc.exists());
+    // With a wrapper goes what it wraps.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP TERM; sh -c \"$0\" \"$1\" & wait", DAEMON]).arg(&fifo);
+    let daemon = Daemon::spawn("a shell in a shell", command);
+    daemon.logged("started");
+    let children = format!("/proc/{pid}/task/{pid}/children", pid = daemon.pid());
+    let inner = std::fs::read_to_string(children).unwrap().trim().to_owned();
+    let inner = std::path::PathBuf::from(format!("/proc/{inner}/stat"));
+    assert!(inner.exists());
+    drop(daemon);
+    let begun = std::time::Instant::now();
+    // Somebody else waits for it, when they like; that it is a corpse is enough.
+    while std::fs::read_to_string(&inner).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(begun.elapsed() < crate::kit::PATIENCE, "it lives on");
+        std::thread::yield_now();
+    }
     let dead = panic::catch_unwind(|| {
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such port >&2; exit 78"]);

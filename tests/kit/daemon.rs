@@ -3,6 +3,7 @@
 use super::{PATIENCE, house::House};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
@@ -13,8 +14,8 @@ use std::{
 
 /// A running daemon. It was started with `--ready-fd 1` and wrote one line of JSON to that descriptor when its
 /// listeners stood: `{"smtp":["127.0.0.1:40123"],"control":["unix:/..."]}`, the configuration keys of the
-/// listeners with the addresses really bound. It is killed when dropped; what it wrote to stderr is printed when
-/// the test fails.
+/// listeners with the addresses really bound. It is killed when dropped, with whatever it was wrapped in; what it wrote
+/// to stderr is printed when the test fails.
 pub struct Daemon {
     name: String,
     child: Child,
@@ -62,7 +63,7 @@ impl Daemon {
             Ok(ready) => daemon.ready = ready,
             Err(_) => {
                 // What it said last is why.
-                let _ = daemon.child.kill();
+                daemon.kill_all();
                 daemon.wait();
                 return Err(format!("it said: {line:?}\n{}", daemon.log()));
             }
@@ -97,8 +98,24 @@ impl Daemon {
 
     /// Kills it as a power cut would end it, and waits.
     pub fn kill(mut self) {
-        self.child.kill().unwrap();
+        self.kill_all();
         self.child.wait().unwrap();
+    }
+
+    /// Kills it and what it started: a tracer that is killed lets go of what it traces, which would live on. Not by a
+    /// process group of their own, which a person's Ctrl-C would not reach.
+    fn kill_all(&self) {
+        let mut found = vec![self.child.id()];
+        let mut at = 0;
+        while let Some(pid) = found.get(at) {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            at += 1;
+        }
+        for pid in found.into_iter().rev().filter_map(|pid| Pid::from_raw(pid.try_into().ok()?)) {
+            // One that has ended meanwhile is no fault.
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 
     /// Asks it to end (SIGTERM) and waits.
@@ -165,7 +182,10 @@ fn follow(stderr: impl Read + Send + 'static, log: Arc<(Mutex<Log>, Condvar)>) {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // One that has ended and was waited for may have left its number to others.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.kill_all();
+        }
         let _ = self.child.wait();
         if thread::panicking() {
             eprintln!("--- {} wrote:\n{}---", self.name, self.log());

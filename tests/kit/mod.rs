@@ -7,7 +7,8 @@
 //! - [`sink::Sink`]: an SMTP server that keeps what it gets, and can refuse or hang up at any stage.
 //! - [`smtp::Speaker`]: an SMTP client that says one line after another.
 //! - [`load::Load`]: messages from many connections, with a ledger of what was acknowledged.
-//! - [`postfix::Postfix`]: a Postfix of its own.
+//! - [`namespace::Network`]: a network of its own, with cables to others.
+//! - [`postfix::Postfix`]: a Postfix of its own. [`dovecot::Dovecot`]: a Dovecot, and a client of its imapd.
 //! - [`scratch::Scratch`]: an empty directory. [`power::Disk`]: one whose power can be cut.
 //! - [`soak`]: whether the long runs are wanted.
 //! - [`peer`]: asks for a foreign program.
@@ -15,8 +16,10 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod daemon;
+pub mod dovecot;
 pub mod house;
 pub mod load;
+pub mod namespace;
 pub mod postfix;
 pub mod power;
 pub mod scratch;
@@ -69,6 +72,13 @@ pub fn peer(name: &str) -> Option<PathBuf> {
         eprintln!("skipped: {said}");
     }
     found
+}
+
+/// Says what a test can't do without, and answers `None`; with `CI=true` it is a failure instead.
+pub fn missing<T>(why: &str) -> Option<T> {
+    assert!(env::var("CI").as_deref() != Ok("true"), "{why}");
+    eprintln!("skipped: {why}");
+    None
 }
 
 /// Fails when `tests/FOLDER/` holds a `.rs` file that `main` (the text of `tests/FOLDER.rs`) has no `mod` line for.
