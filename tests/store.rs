@@ -5,6 +5,7 @@ mod kit;
 
 mod store {
     mod contract;
+    mod elsewhere;
     mod foreign;
     mod full;
     mod property;

@@ -15,7 +15,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     sync::{Condvar, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// A lock file that has not changed for so long, and whose owner can't be asked, is broken. Dovecot's value for
@@ -53,7 +53,7 @@ impl Dotlock {
             if let Some(identity) = make(dir, &lock, &host)? {
                 return Ok(Dotlock { dir: dir.clone(), name: lock, identity, _ours: ours });
             }
-            if break_stale(dir, &lock, &host)? {
+            if break_stale(dir, &lock, &host, Clock::system().now())? {
                 continue;
             }
             if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
@@ -95,8 +95,8 @@ fn make(dir: &Dir, lock: &OsStr, host: &str) -> io::Result<Option<(u64, u64)>> {
     }
 }
 
-/// Takes away a lock whose owner is dead or silent; true when it may be free now.
-fn break_stale(dir: &Dir, lock: &OsStr, host: &str) -> io::Result<bool> {
+/// Takes away a lock whose owner is dead or, at `now`, silent; true when it may be free now.
+fn break_stale(dir: &Dir, lock: &OsStr, host: &str, now: SystemTime) -> io::Result<bool> {
     let file = match dir.open_file(lock) {
         Ok(file) => file,
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(true),
@@ -111,9 +111,7 @@ fn break_stale(dir: &Dir, lock: &OsStr, host: &str) -> io::Result<bool> {
         Some(pid) => pid == std::process::id() || !alive(pid),
         None => {
             let changed = dir.stat(lock)?.map(|stat| stat.changed.max(stat.modified));
-            changed.is_some_and(|changed| {
-                Clock::system().now().duration_since(changed).is_ok_and(|silent| silent >= STALE)
-            })
+            changed.is_some_and(|changed| now.duration_since(changed).is_ok_and(|silent| silent >= STALE))
         }
     };
     if !stale {
@@ -246,6 +244,39 @@ mod tests {
         }
         assert_eq!(owner(b"12:h", "h"), Some(12));
         assert_eq!(owner(b"-1:h", "h"), None);
+    }
+
+    #[test]
+    fn age_breaks_a_lock_only_where_its_owner_can_not_be_asked() {
+        let scratch = Scratch::new("oldlock");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = child.id();
+        child.wait().unwrap();
+        let (lock, now) = (OsStr::new("list.lock"), SystemTime::now());
+        let (young, old) = (Duration::from_secs(100), Duration::from_secs(1000));
+        for (text, age, breaks) in [
+            (format!("{dead}:{}", host()), Duration::ZERO, true),
+            (format!("{dead}:{}", host()), old, true),
+            (format!("1:{}", host()), old, false),
+            (format!("{dead}:elsewhere.example"), young, false),
+            (format!("{dead}:elsewhere.example"), old, true),
+            (format!("1:elsewhere.example"), old, true),
+            (String::new(), young, false),
+            (String::new(), old, true),
+            ("no number:".to_owned() + &host(), old, true),
+        ] {
+            std::fs::write(scratch.path().join(lock), &text).unwrap();
+            let broken = break_stale(&dir, lock, &host(), now + age).unwrap();
+            assert_eq!((broken, dir.stat(lock).unwrap().is_none()), (breaks, breaks), "{text:?} {age:?}");
+        }
+        // A clock that was set back is no age.
+        std::fs::write(scratch.path().join(lock), "").unwrap();
+        assert!(!break_stale(&dir, lock, &host(), now - old).unwrap());
+        // A touch is a sign of life, whatever the octets.
+        let file = File::options().write(true).open(scratch.path().join(lock)).unwrap();
+        file.set_modified(now + old).unwrap();
+        assert!(!break_stale(&dir, lock, &host(), now + old + young).unwrap());
     }
 
     #[test]

@@ -258,7 +258,7 @@ impl Inner {
         match put {
             Ok(()) => {}
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(fault) if fault.kind() == io::ErrorKind::CrossesDevices => {
+            Err(fault) if draft::needs_a_file_of_its_own(&fault) => {
                 draft::copy_file(part.open_file(file)?, &view.dir, cur, &name)?;
                 if moving {
                     cur.sync()?;

@@ -89,7 +89,7 @@ impl MaildirDraft {
                 let already = match put {
                     Ok(()) => false,
                     Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => true,
-                    Err(fault) if fault.kind() == io::ErrorKind::CrossesDevices => {
+                    Err(fault) if needs_a_file_of_its_own(&fault) => {
                         let folder = folders::open(&self.root, &place.folder)?;
                         copy_file(file.file()?.try_clone()?, &folder, &dir, &name)?
                     }
@@ -211,10 +211,24 @@ fn stands_in(root: &Dir, folder: &FolderName, key: &DeliveryKey) -> io::Result<O
     Ok(None)
 }
 
-/// Makes a file of its own in a folder on another file system, with the date of `source`; true when the name was taken.
-/// The directory is the caller's to sync.
+/// True when a message can't have one more name there: the folder lies on another file system, or the file has as many
+/// names as its file system allows (65,000 on ext4).
+pub(super) fn needs_a_file_of_its_own(fault: &io::Error) -> bool {
+    matches!(fault.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks)
+}
+
+/// Makes a file of its own in a folder, with the date of `source`; true when the name was taken. The directory is the
+/// caller's to sync.
 pub(super) fn copy_file(mut source: File, folder: &Dir, dir: &Dir, name: &str) -> io::Result<bool> {
-    let mut copy = folder.create(format!("tmp/{name}"))?;
+    let draft = format!("tmp/{name}");
+    let mut copy = match folder.create(&draft) {
+        // Other programs make folders that have only what they need.
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+            folder.make("tmp", 0o700)?;
+            folder.create(&draft)?
+        }
+        created => created?,
+    };
     source.seek(SeekFrom::Start(0))?;
     // Not io::copy's own ways between files: every octet has to pass the buffer that counts and can fail.
     let mut chunk = vec![0; 32 * 1024];
@@ -228,6 +242,13 @@ pub(super) fn copy_file(mut source: File, folder: &Dir, dir: &Dir, name: &str) -
     match copy.place(dir, name) {
         Ok(()) => Ok(false),
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+        Err(fault) if fault.kind() == io::ErrorKind::CrossesDevices => {
+            let text = format!(
+                "{}: tmp/ lies on another file system; within a folder tmp/, new/ and cur/ must share one",
+                folder.path().display()
+            );
+            Err(io::Error::new(io::ErrorKind::CrossesDevices, text))
+        }
         Err(fault) => Err(fault),
     }
 }
