@@ -9,6 +9,7 @@ mod corpus {
     mod shaped;
     mod shapes;
     mod walk;
+    mod words;
 }
 
 #[test]

@@ -19,6 +19,27 @@ use crate::{
 };
 use std::{ffi::OsString, io, path::PathBuf, time::Duration};
 
+/// The flags, and whether a value stands behind. The page sendmail(8) has the same, which a test sees to.
+pub const FLAGS: [(char, bool); 15] = [
+    ('B', true),
+    ('C', true),
+    ('F', true),
+    ('N', true),
+    ('O', true),
+    ('R', true),
+    ('V', true),
+    ('b', true),
+    ('f', true),
+    ('i', false),
+    ('o', true),
+    ('q', false),
+    ('r', true),
+    ('t', false),
+    ('v', false),
+];
+/// The values of `-b`.
+pub const MODES: [&str; 3] = ["m", "p", "s"];
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 enum Mode {
@@ -180,6 +201,7 @@ fn read(words: impl Iterator<Item = OsString>) -> Result<Flags, Failure> {
         };
         let mut rest = letters.chars();
         while let Some(letter) = rest.next() {
+            let valued = FLAGS.iter().any(|&(known, valued)| known == letter && valued);
             let mut value = || match rest.as_str() {
                 "" => words
                     .next()
@@ -207,7 +229,7 @@ fn read(words: impl Iterator<Item = OsString>) -> Result<Flags, Failure> {
                     return Err(Failure::usage(text));
                 }
             }
-            if "frFCBbNRVoO".contains(letter) {
+            if valued {
                 break;
             }
         }
@@ -297,6 +319,21 @@ mod tests {
         ];
         for (line, wanted) in cases {
             assert_eq!(flags(line).unwrap(), wanted, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_what_is_read() {
+        for letter in ('!'..='~').filter(|&letter| letter != '-') {
+            let alone = format!("-{letter}");
+            let said = flags(&[&alone]).err().map(|failure| failure.text().to_owned()).unwrap_or_default();
+            match FLAGS.iter().find(|&&(known, _)| known == letter) {
+                Some((_, true)) => assert!(said.contains("needs a value"), "{alone}: {said}"),
+                Some((_, false)) => assert_eq!(said, "", "{alone}"),
+                None => assert!(said.contains("is not known here"), "{alone}: {said}"),
+            }
+            let mode = format!("-b{letter}");
+            assert_eq!(flags(&[&mode]).is_ok(), MODES.contains(&&mode[2..]), "{mode}");
         }
     }
 

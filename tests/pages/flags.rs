@@ -2,7 +2,10 @@
 
 use super::page::Page;
 use clap::{Arg, Command};
-use posthaste::cli;
+use posthaste::cli::{
+    self,
+    sendmail::{FLAGS, MODES},
+};
 use std::collections::BTreeSet;
 
 /// A command's flags as mdoc writes them behind `Fl`: `-json`, `C`; those of its subcommands too.
@@ -74,5 +77,39 @@ fn help_and_page_say_the_same_of_a_program() {
         let told = page.text.lines().find_map(|line| line.strip_prefix(".Nd ")).unwrap();
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         assert_eq!(about.to_lowercase(), told.to_lowercase(), "{}", page.name);
+    }
+}
+
+/// sendmail has a table of its own, and its page is no `mail-*`.
+#[test]
+fn the_page_of_sendmail_and_its_flag_table_agree() {
+    let page = Page::of("sendmail");
+    let written = page.called("Fl");
+    let known = |letter: char| FLAGS.iter().find(|&&(known, _)| known == letter).map(|&(_, valued)| valued);
+    let known_valued = |letter: char| known(letter) == Some(true);
+    for flag in &written {
+        let first = flag.chars().next().unwrap();
+        let value = &flag[1..];
+        // `Fl itv` is three flags; in `Fl bm` and `Fl oi` a value is joined to its flag.
+        let fits = match known(first) {
+            Some(true) => value.is_empty() || first != 'b' || MODES.contains(&value),
+            Some(false) => value.chars().all(|letter| known(letter) == Some(false)),
+            None => false,
+        };
+        assert!(fits, "{}: -{flag} is no flag of the program", page.name);
+    }
+    // Each stands in the list with what it does, and in the synopsis.
+    let part = |lines: Vec<&str>| Page { name: page.name.clone(), text: lines.join("\n") }.called("Fl");
+    let items = part(page.text.lines().filter(|line| line.starts_with(".It ")).collect());
+    let synopsis = part(page.section("SYNOPSIS"));
+    for (letter, valued) in FLAGS {
+        let of_it = |flag: &String| {
+            flag.starts_with(letter) || (!valued && !flag.starts_with(known_valued) && flag.contains(letter))
+        };
+        assert!(items.iter().any(of_it), "{}: -{letter} is not written about", page.name);
+        assert!(synopsis.iter().any(of_it), "{}: -{letter} is missing in the synopsis", page.name);
+    }
+    for mode in MODES {
+        assert!(written.contains(&format!("b{mode}")), "{}: -b{mode} is not written about", page.name);
     }
 }
