@@ -4,6 +4,11 @@ mod utf7;
 
 use std::fmt;
 
+/// Reads IMAP's modified UTF-7 strictly (RFC 3501 section 5.1.3), of what need not be a folder's name: a pattern, say.
+pub fn decode_utf7(text: &str) -> Option<String> {
+    utf7::decode(text)
+}
+
 /// The most octets of a folder's directory name, which is what file systems allow.
 pub const NAME_MAX: usize = 255;
 
