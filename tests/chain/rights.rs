@@ -169,3 +169,20 @@ fn a_full_account_is_refused_for_now() {
     client.say("MAIL FROM:<a@example.net> SIZE=4000");
     assert!(client.say("RCPT TO:<bob@example.org>").starts_with("452 4.2.2"));
 }
+
+#[test]
+fn a_quota_counts_what_was_delivered_a_moment_ago_and_guesses_cost_the_disk_nothing() {
+    let house = House::new();
+    house.write("accounts", "alice@example.org:{PLAIN}x::::::userdb_quota_rule=*:bytes=2000\n");
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let mut client = Speaker::tcp(daemon.tcp("smtp")).hello();
+    let large = format!("Subject: x\n\n{}", "0123456789\n".repeat(100));
+    client.deliver("a@example.net", &["alice@example.org"], &large);
+    client.say("MAIL FROM:<a@example.net> SIZE=1200");
+    assert!(client.say("RCPT TO:<alice@example.org>").starts_with("452 4.2.2"));
+    // The folders are not read anew: were they, the message that is gone would make room.
+    std::fs::remove_file(&house.messages("alice", "")[0]).unwrap();
+    for _ in 0..5 {
+        assert!(client.say("RCPT TO:<alice@example.org>").starts_with("452 4.2.2"));
+    }
+}

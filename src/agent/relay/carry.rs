@@ -22,6 +22,7 @@ use crate::{
     net::accept::Closing,
     spool::{Entry, Lease, Spool, Standing},
     store::Store,
+    sys::random,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -76,7 +77,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
                         }
                     }
                     Some(Ok(Came::Untried)) if closing.is_wanted() => untried = Some(Duration::ZERO),
-                    Some(Ok(Came::Untried)) => untried = Some(SOON),
+                    Some(Ok(Came::Untried)) => untried = Some(crowded(random::u32())),
                     Some(Err(fault)) => tracing::error!(id = %lease.entry.id, %fault, "a fault in the program"),
                     None => break,
                 },
@@ -273,6 +274,11 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             Err(shared) => Lease { entry: shared.entry.clone(), fence: shared.fence, until: shared.until },
         }
     }
+}
+
+/// When those are looked at again who found their destination crowded: spread, so that they do not crowd it at once.
+fn crowded(random: u32) -> Duration {
+    Duration::from_secs(1 + u64::from(random) % SOON.as_secs())
 }
 
 /// The numbers of the recipients that wait.

@@ -66,7 +66,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         top: Arc<Vec<u8>>,
         text: Arc<Vec<u8>>,
     ) -> Vec<Verdict> {
-        let (relay, count) = (Arc::clone(self), copies.len());
+        let (relay, count, size) = (Arc::clone(self), copies.len(), text.len() as u64);
         let written = blocking(move || {
             let mut drafts = Vec::with_capacity(copies.len());
             for copy in copies {
@@ -88,7 +88,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         let mut under_way = Vec::with_capacity(count);
         for (copy, draft) in drafts {
             let relay = Arc::clone(self);
-            under_way.push(tokio::spawn(blocking(move || relay.finish(&copy, draft?))));
+            under_way.push(tokio::spawn(blocking(move || relay.finish(&copy, draft?, size))));
         }
         let mut verdicts = Vec::with_capacity(count);
         for one in under_way {

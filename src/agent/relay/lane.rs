@@ -193,7 +193,9 @@ impl Lane {
         let deadline = tokio::time::Instant::now() + patience;
         let _idle = Count::of(self, |state| &mut state.idle);
         loop {
-            let more = self.more.notified();
+            let mut more = std::pin::pin!(self.more.notified());
+            // From here on a push wakes this worker, and another one wakes another.
+            more.as_mut().enable();
             if let Some(job) = self.pop() {
                 return Some(job);
             }

@@ -16,7 +16,10 @@ use crate::{
     spool::Spool,
     store::{Home, LineEnds, Place, Store},
 };
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Instant,
+};
 
 /// Where an account's mail lies.
 pub(super) fn home(account: &Account) -> Home {
@@ -72,10 +75,12 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
 
     fn try_put(&self, copy: &Copy, top: &[u8], source: &mut impl Source) -> Result<(), Why> {
         let mut draft = self.begin(copy, top)?;
+        let mut size = 0_u64;
         while let Some(octets) = source.next().map_err(|fault| Why::local("reading the message", &fault))? {
             draft.write_all(octets).map_err(|fault| unstored(&fault))?;
+            size = size.saturating_add(octets.len() as u64);
         }
-        self.finish(copy, draft)
+        self.finish(copy, draft, size)
     }
 
     /// Begins a copy. Blocking.
@@ -88,13 +93,16 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         begun.map_err(|fault| unstored(&fault))
     }
 
-    /// Commits a copy that is written. Blocking.
-    pub(super) fn finish(&self, copy: &Copy, mut draft: S::Draft) -> Result<(), Why> {
+    /// Commits a copy that is written, of some `size`. Blocking.
+    pub(super) fn finish(&self, copy: &Copy, mut draft: S::Draft, size: u64) -> Result<(), Why> {
         draft.seal().map_err(|fault| unstored(&fault))?;
         let folder = self.folder(copy).map_err(|fault| unstored(&fault))?;
         let place = Place { folder, flags: Flags::default(), date: None };
         match draft.commit(vec![place], &copy.key).wait().into_iter().next() {
-            Some(Ok(_)) => Ok(()),
+            Some(Ok(_)) => {
+                self.usage.add(&copy.account.id, size);
+                Ok(())
+            }
             Some(Err(why)) => Err(why),
             None => Err(Why::new(3, 0, "the store gave no answer")),
         }
@@ -111,8 +119,10 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
     /// Refuses mail for an account that is over its quota, or would be. Blocking.
     pub(super) fn check_quota(&self, account: &Account, more: u64) -> Result<(), Why> {
         let Some(quota) = account.quota else { return Ok(()) };
-        let used =
-            self.store.usage(&home(account)).map_err(|fault| Why::local("reading the quota", &fault))?;
+        let used = self
+            .usage
+            .of(&account.id, Instant::now(), || self.store.usage(&home(account)))
+            .map_err(|fault| Why::local("reading the quota", &fault))?;
         match used.saturating_add(more) > quota || used >= quota {
             true => Err(Why::new(2, 2, format!("{} is over its quota", account.id))),
             false => Ok(()),

@@ -150,7 +150,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         let outcome = blocking(move || match message.writing {
             Writing::Mailbox(copy, mut draft) => {
                 draft.write_all(&rest).map_err(|fault| unstored(&fault))?;
-                relay.finish(&copy, draft)
+                relay.finish(&copy, draft, message.size.saturating_add(rest.len() as u64))
             }
             Writing::Spool(mut draft) => {
                 draft.write_all(&rest).map_err(|fault| unspooled(&fault))?;

@@ -28,6 +28,7 @@ mod settings;
 mod settle;
 mod text;
 mod transaction;
+mod usage;
 
 pub use daemon::{Order, run, run_stdio};
 pub use names::Names;
@@ -51,6 +52,7 @@ pub(crate) struct Relay<S: Store, Q: Spool> {
     clock: Clock,
     limits: limits::Limits,
     lanes: lane::Lanes,
+    usage: usage::Usage,
     /// Something in the spool may be due.
     due: tokio::sync::Notify,
 }
@@ -65,6 +67,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             clock,
             limits: limits::Limits::default(),
             lanes: lane::Lanes::new(outgoing),
+            usage: usage::Usage::default(),
             due: tokio::sync::Notify::new(),
         })
     }
