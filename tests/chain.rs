@@ -8,6 +8,7 @@ mod chain {
     mod daemon;
     mod deliver;
     mod demo;
+    mod fetch;
     mod kit_itself;
     mod literal;
     mod memory;

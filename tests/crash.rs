@@ -11,6 +11,7 @@ mod crash {
     mod cut;
     mod daemon;
     mod edges;
+    mod fetch;
     mod ledger;
     mod order;
     mod random;

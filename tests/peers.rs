@@ -8,6 +8,7 @@ mod peers {
     mod clients;
     mod dovecot;
     mod dovecot_imapd;
+    mod fetch;
     mod mblaze;
     mod postfix;
     mod postfix_pipe;

@@ -5,6 +5,7 @@
 //! - [`talk`]: dialogues (`tests/talk/*/*.talk`), played against a session or a program.
 //! - [`zone::Zone`]: a DNS server on loopback that answers from a small table.
 //! - [`sink::Sink`]: an SMTP server that keeps what it gets, and can refuse or hang up at any stage.
+//! - [`source::Source`]: a mailbox on a POP3 and IMAP server.
 //! - [`smtp::Speaker`]: an SMTP client that says one line after another.
 //! - [`load::Load`]: messages from many connections, with a ledger of what was acknowledged.
 //! - [`namespace::Network`]: a network of its own, with cables to others.
@@ -25,6 +26,7 @@ pub mod power;
 pub mod scratch;
 pub mod sink;
 pub mod smtp;
+pub mod source;
 pub mod talk;
 pub mod zone;
 

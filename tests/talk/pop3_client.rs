@@ -40,7 +40,7 @@ fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a, Cli
     let deletions = numbers(talk.setting("delete").unwrap_or(""));
     let mut message = Vec::new();
     Scripted::new(Client::new(order(talk)), move |ask| {
-        let mut tell = |line: String| told.borrow_mut().push(line);
+        let tell = |line: String| told.borrow_mut().push(line);
         match ask {
             Ask::Listed(listed) => {
                 let one = |size: Option<u64>| size.map_or_else(|| "?".to_owned(), |size| size.to_string());

@@ -1,7 +1,7 @@
 //! What has come, on its way to where it belongs: begun, written, durable, noted, in this order; whatever the protocol was.
 
 use super::{
-    News, Order, Target,
+    Folders, News, Order, Target,
     letter::{self, Letter},
     name::{self, Name},
     state::{Change, State},
@@ -17,7 +17,7 @@ use crate::{
     store::{Kept, LineEnds, Place, Store},
 };
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     io::{self, Write as _},
     process::Stdio,
     time::{SystemTime, UNIX_EPOCH},
@@ -123,10 +123,6 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
         }
     }
 
-    pub(super) fn tell(&mut self, news: News<'_>) {
-        (self.tell)(news);
-    }
-
     /// Goes to another folder of the source. The last one must be finished.
     pub(super) fn enter(&mut self, from: From) -> Result<(), Why> {
         self.deletable.clear();
@@ -161,6 +157,39 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
             Some(known) => known.first_left(),
             None => Some(1),
         }
+    }
+
+    /// A folder can't be fetched.
+    pub(super) fn no_folder(&mut self, shown: &str, why: Why) {
+        (self.tell)(News::NoFolder { folder: shown, why: &why });
+        self.trouble.get_or_insert(why);
+    }
+
+    /// What was to be deleted was not.
+    pub(super) fn undeleted(&mut self, why: Why) {
+        (self.tell)(News::Undeleted { folder: &self.from.shown, why: &why });
+        self.trouble.get_or_insert(why);
+    }
+
+    /// So many messages were deleted.
+    pub(super) fn deleted(&mut self, count: u64) {
+        (self.tell)(News::Deleted { folder: &self.from.shown, count });
+    }
+
+    /// True where it matters how a folder is called here.
+    pub(super) fn keeps_folders(&self) -> bool {
+        matches!(self.order.target, Target::Store(..))
+    }
+
+    /// Which folders are wanted.
+    pub(super) fn folders(&self) -> &'a Folders {
+        &self.order.folders
+    }
+
+    /// Of `uids`, those that are still to be fetched.
+    pub(super) fn untaken(&self, uids: &BTreeSet<Uid>) -> UidSet {
+        let known = self.state.known(&self.from.key);
+        uids.iter().copied().filter(|uid| !known.is_some_and(|known| known.taken().contains(*uid))).collect()
     }
 
     /// Says what is new, before it is fetched.

@@ -10,6 +10,7 @@ pub mod name;
 pub mod state;
 
 mod catch;
+mod imap;
 mod letter;
 mod pop3;
 
@@ -100,6 +101,13 @@ pub enum News<'a> {
     Renewed {
         /// The folder.
         folder: &'a str,
+    },
+    /// The folder can't be fetched.
+    NoFolder {
+        /// The folder.
+        folder: &'a str,
+        /// Why.
+        why: &'a Why,
     },
     /// What there is to fetch.
     Folder {
@@ -204,7 +212,17 @@ pub async fn fetch<S: Store<Draft: 'static> + 'static>(
     let catch = Catch::new(order, state, tell);
     match order.protocol {
         Protocol::Pop3 => pop3::fetch(catch, talk, link, &role, &manners).await,
-        Protocol::Imap => nothing(Verdict::Never(Why::new(5, 1, "IMAP is not spoken yet"))),
+        Protocol::Imap => imap::fetch(catch, talk, link, &role, &manners).await,
+    }
+}
+
+/// Where the connection broke, the reason says more than that it did.
+fn explained(verdict: Verdict, server: &str, trouble: Option<&str>) -> Verdict {
+    match (verdict, trouble) {
+        (Verdict::Later(why), Some(trouble)) if why.subject == 4 => {
+            Verdict::Later(Why { text: format!("{server}: {trouble}"), ..why })
+        }
+        (verdict, _) => verdict,
     }
 }
 

@@ -1,9 +1,9 @@
 //! Answers a POP3 session's questions.
 
 use super::{
-    Fetched, News,
+    Fetched,
     catch::{Catch, From, WAVE, Waiting},
-    close,
+    close, explained,
     name::Name,
 };
 use crate::{
@@ -140,33 +140,18 @@ impl<S: Store<Draft: 'static> + 'static> Maildrop<'_, S> {
                 return Ok(Answer::Numbers(numbers));
             }
             Ask::Over(outcome) => {
-                let folder = "INBOX";
-                match outcome {
-                    Ok(()) if self.marked > 0 => {
-                        self.catch.tell(News::Deleted { folder, count: self.marked })
-                    }
-                    Ok(()) => {}
-                    Err(why) => {
-                        self.catch.tell(News::Undeleted { folder, why: &why });
-                        self.ended = Verdict::Later(why);
-                        return Ok(Answer::Noted);
-                    }
-                }
                 self.ended = Verdict::Done;
+                match outcome {
+                    Ok(()) if self.marked > 0 => self.catch.deleted(self.marked),
+                    Ok(()) => {}
+                    Err(why) => self.catch.undeleted(why),
+                }
             }
-            Ask::Failed(failure) => self.ended = self.explained(failure.verdict),
+            Ask::Failed(failure) => {
+                self.ended = explained(failure.verdict, &self.server, self.trouble.as_deref());
+            }
         }
         Ok(Answer::Noted)
-    }
-
-    /// Where the connection broke, the reason says more than that it did.
-    fn explained(&self, verdict: Verdict) -> Verdict {
-        match (verdict, &self.trouble) {
-            (Verdict::Later(why), Some(trouble)) if why.subject == 4 => {
-                Verdict::Later(Why { text: format!("{}: {trouble}", self.server), ..why })
-            }
-            (verdict, _) => verdict,
-        }
     }
 }
 

@@ -72,6 +72,7 @@ impl<'a> Teller<'a> {
             News::Renewed { folder } => self.say(&format!(
                 "{folder}: the server has renumbered it (another UIDVALIDITY): all of it is fetched anew"
             )),
+            News::NoFolder { folder, why } => self.say(&format!("{folder}: not fetched: {}", why.text)),
             News::Folder { folder, new, octets } => {
                 if self.verbose {
                     self.say(&format!("{folder}: {new} new, {octets} octets"));

@@ -1,0 +1,251 @@
+//! mail-fetch is killed: at random moments, and at every call that changes the disk. Whatever it had come to, nothing is lost, what the
+//! server has no more is here, and in the end each message is in the Maildir once.
+
+use super::trace::{self, Call, acknowledged_last};
+use crate::kit::{self, scratch::Scratch, soak, source::Source};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+const CALLS: [&str; 6] = ["write", "fsync", "fdatasync", "renameat2", "renameat", "unlinkat"];
+
+/// No call is made so often in one run.
+const MOST: usize = 300;
+
+/// Fetches into `Maildir`, under `wrapper` where there is one.
+fn command(scratch: &Scratch, wrapper: &[&str], source: &str, flags: &[&str]) -> Command {
+    let password = scratch.path().join("password");
+    fs::write(&password, "secret").unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    let program = kit::program("mail-fetch");
+    let mut words: Vec<&str> = wrapper.to_vec();
+    words.push(program.to_str().unwrap());
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).args([source, "--state", "state", "--password-file", "password"]).args(flags);
+    command.current_dir(scratch.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// How often each message is in the Maildir; panics at one that is not whole.
+fn kept(scratch: &Scratch) -> BTreeMap<u32, usize> {
+    let mut kept = BTreeMap::new();
+    for part in ["new", "cur"] {
+        for entry in fs::read_dir(scratch.path().join("Maildir").join(part)).into_iter().flatten() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            let uid: u32 =
+                text.lines().next().unwrap().strip_prefix("Subject: message ").unwrap().parse().unwrap();
+            let body = "x".repeat(uid as usize * 97 % 3000);
+            assert_eq!(text, format!("Subject: message {uid}\n\n.{uid}\n{body}\n"), "half a message");
+            *kept.entry(uid).or_default() += 1;
+        }
+    }
+    kept
+}
+
+/// What must hold at any moment.
+fn judge(scratch: &Scratch, source: &Source, count: u32, at: &str) {
+    let kept = kept(scratch);
+    let there = source.uids();
+    for uid in 1..=count {
+        let copies = kept.get(&uid).copied().unwrap_or(0);
+        assert!(copies <= 1, "{at}: message {uid} is there {copies} times");
+        assert!(copies == 1 || there.contains(&uid), "{at}: message {uid} is lost");
+    }
+}
+
+/// Somebody reads their mail: all that is new goes to cur/.
+fn read(scratch: &Scratch) {
+    for entry in fs::read_dir(scratch.path().join("Maildir/new")).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        fs::rename(&path, scratch.path().join("Maildir/cur").join(name + ":2,S")).unwrap();
+    }
+}
+
+/// How many messages the Maildir has, whole or half.
+fn progress(scratch: &Scratch) -> usize {
+    let count =
+        |part: &str| fs::read_dir(scratch.path().join("Maildir").join(part)).map_or(0, Iterator::count);
+    count("new") + count("cur")
+}
+
+#[test]
+fn a_kill_at_a_random_moment_loses_nothing_and_doubles_nothing() {
+    let (kills, count) = if soak() { (100, 2000) } else { (8, 400) };
+    let mut killed = 0;
+    for round in 0.. {
+        let (scheme, flags) =
+            [("imap", ""), ("pop3", ""), ("imap", "--delete"), ("pop3", "--delete")][round % 4];
+        let (scratch, source) = (Scratch::new("fetch-kill"), Source::new());
+        source.fill(count);
+        let url = source.url(scheme);
+        let flags: Vec<&str> =
+            ["--into", "Maildir", flags].into_iter().filter(|flag| !flag.is_empty()).collect();
+        for turn in 1.. {
+            let from = progress(&scratch);
+            let mut child = command(&scratch, &[], &url, &flags).spawn().unwrap();
+            // As good as random: how far its threads have come when so many messages are seen differs each time.
+            let until = from + 1 + (turn * 37 + round * 11) % 90;
+            let ended = loop {
+                if let Some(status) = child.try_wait().unwrap() {
+                    break status;
+                }
+                if progress(&scratch) >= until {
+                    child.kill().unwrap();
+                    break child.wait().unwrap();
+                }
+            };
+            judge(&scratch, &source, count, &format!("round {round}, turn {turn}"));
+            if ended.signal() != Some(9) {
+                assert!(ended.success(), "{ended:?}");
+                break;
+            }
+            killed += 1;
+            if turn % 2 == 0 {
+                read(&scratch);
+            }
+        }
+        assert_eq!(kept(&scratch).len(), count as usize);
+        assert_eq!(source.uids().is_empty(), flags.contains(&"--delete"));
+        if killed >= kills && round >= 1 {
+            break;
+        }
+    }
+    println!("{killed} kills");
+}
+
+#[test]
+fn a_kill_at_every_call_that_changes_the_disk_loses_nothing_and_doubles_nothing() {
+    let Some(strace) = kit::peer("strace") else { return };
+    let ways: &[(&str, &str)] = if soak() {
+        &[("imap", "--delete"), ("pop3", "--delete"), ("imap", "--keep"), ("pop3", "--keep")]
+    } else {
+        &[("imap", "--delete")]
+    };
+    for (scheme, flag) in ways {
+        let mut all = 0;
+        for call in CALLS {
+            for nth in 1..=MOST {
+                let (scratch, source) = (Scratch::new("fetch-edge"), Source::new());
+                source.fill(3);
+                let url = source.url(scheme);
+                let (traced, inject) =
+                    (format!("trace={call}"), format!("inject={call}:signal=KILL:when={nth}"));
+                let wrapper =
+                    [strace.to_str().unwrap(), "-f", "-qq", "-o", "/dev/null", "-e", &traced, "-e", &inject];
+                let flags = ["--into", "Maildir", flag];
+                let ended = command(&scratch, &wrapper, &url, &flags).status().unwrap();
+                let at = format!("{scheme} {flag}: killed before {call} number {nth}");
+                judge(&scratch, &source, 3, &at);
+                if nth % 2 == 0 {
+                    read(&scratch);
+                }
+                let again = command(&scratch, &[], &url, &flags).status().unwrap();
+                assert!(again.success(), "{at}: {again:?}");
+                judge(&scratch, &source, 3, &format!("{at}, and run again"));
+                assert_eq!(kept(&scratch).len(), 3, "{at}");
+                assert_eq!(source.uids().is_empty(), *flag == "--delete", "{at}");
+                if ended.signal() != Some(9) {
+                    assert!(ended.success(), "{at}: {ended:?}");
+                    break;
+                }
+                all += 1;
+                assert!(nth < MOST, "{call} has no end");
+            }
+        }
+        // The state's start, a note of beginnings, three files with their directory, a note of what was taken.
+        assert!(all >= 15, "only {all} kills");
+        println!("{scheme} {flag}: {all} kills");
+    }
+}
+
+#[test]
+fn a_program_gets_no_more_than_one_message_again() {
+    let Some(strace) = kit::peer("strace") else { return };
+    for nth in 1..=MOST {
+        let (scratch, source) = (Scratch::new("fetch-program"), Source::new());
+        source.fill(3);
+        let url = source.url("pop3");
+        let inject = format!("inject=fdatasync,fsync,write:signal=KILL:when={nth}");
+        let wrapper = [
+            strace.to_str().unwrap(),
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=write,fsync,fdatasync",
+            "-e",
+            &inject,
+        ];
+        let program = ["--", "sh", "-c", "sed -n 's/^Subject: message //p' >> got"];
+        let ended = command(&scratch, &wrapper, &url, &program).status().unwrap();
+        let again = command(&scratch, &[], &url, &program).status().unwrap();
+        assert!(again.success());
+        let got = fs::read_to_string(scratch.path().join("got")).unwrap();
+        let mut got: Vec<&str> = got.lines().collect();
+        let all = got.len();
+        got.sort_unstable();
+        got.dedup();
+        assert_eq!(got, ["1", "2", "3"], "killed before call {nth}");
+        assert!(all <= 4, "killed before call {nth}: {all} given");
+        if ended.signal() != Some(9) {
+            assert!(ended.success() && nth > 6, "{nth} {ended:?}");
+            return;
+        }
+    }
+    panic!("no end");
+}
+
+/// What says that messages are safe: the note in the state, and to the server that they may go.
+fn promise(call: &Call) -> bool {
+    let note = call.name == "write" && call.args.contains("\"taken ");
+    let store = call.args.contains("UID STORE") || call.args.contains("UID EXPUNGE");
+    note || store
+}
+
+#[test]
+fn file_and_directory_are_synced_before_a_message_counts_as_taken_or_is_deleted() {
+    let Some(strace) = kit::peer("strace") else { return };
+    let (scratch, source) = (Scratch::new("fetch-order"), Source::new());
+    source.fill(3);
+    let out = scratch.path().join("trace");
+    let options = trace::options(&out);
+    let mut wrapper = vec![strace.to_str().unwrap(), "-f", "-qq"];
+    wrapper.extend(options.iter().map(String::as_str));
+    let ended = command(&scratch, &wrapper, &source.url("imap"), &["--into", "Maildir", "--delete"]).status();
+    assert!(ended.unwrap().success());
+    let calls = trace::read(&out);
+    let ids: Vec<String> = names(&scratch.path().join("Maildir/new"));
+    assert_eq!(ids.len(), 3);
+    for id in &ids {
+        let said = |call: &Call| promise(call).then(|| id.clone());
+        let count = acknowledged_last(&calls, said).unwrap();
+        assert!(count >= 3, "{count} promises");
+        // The beginning was noted, durably, before the file could be seen.
+        let seen =
+            calls.iter().find(|call| call.name == "renameat2" && call.args.contains(id.as_str())).unwrap();
+        let begun = calls.iter().find(|call| call.name == "write" && call.args.contains("begin ")).unwrap();
+        let synced = calls.iter().any(|call| {
+            call.name == "fdatasync"
+                && call.args.contains("/state/")
+                && call.began > begun.ended
+                && call.ended < seen.began
+        });
+        assert!(synced, "{id} could be seen before its beginning was noted");
+        // The check is no rubber stamp: without any one sort of sync it fails.
+        for missing in ["/new>", "/tmp/"] {
+            let is_it = |call: &&Call| !(call.name == "fsync" && call.args.contains(missing));
+            let fewer: Vec<Call> = calls.iter().filter(is_it).cloned().collect();
+            assert!(acknowledged_last(&fewer, said).is_err(), "{missing}");
+        }
+    }
+}
+
+/// The names of the files in a directory.
+fn names(dir: &Path) -> Vec<String> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
