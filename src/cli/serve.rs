@@ -19,7 +19,7 @@ use std::{
     sync::Arc,
 };
 
-/// Let people read their mail over POP3
+/// Let people read their mail over IMAP and POP3
 #[derive(Parser, Debug)]
 #[command(name = "mail-serve", version)]
 struct Flags {
@@ -40,6 +40,8 @@ struct Flags {
 /// The listeners that `--stdio` can stand for.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Listener {
+    Imap,
+    Imaps,
     Pop3,
     Pop3s,
 }
@@ -72,6 +74,8 @@ fn start() -> Result<Exit, Failure> {
 fn stdio(config: &Config, listener: Listener) -> Result<Exit, Failure> {
     let disk = Disk::inline();
     let door = match listener {
+        Listener::Imap => door::IMAP,
+        Listener::Imaps => door::IMAPS,
         Listener::Pop3 => door::POP3,
         Listener::Pop3s => door::POP3S,
     };
@@ -112,7 +116,13 @@ fn plan(config: &Config) -> Vec<Listeners> {
         refusal,
     };
     vec![
-        of(door::POP3, &serve.pop3, b"-ERR [SYS/TEMP] Too many connections; come back later\r\n".as_slice()),
+        of(
+            door::IMAP,
+            &serve.imap,
+            b"* BYE [UNAVAILABLE] Too many connections; come back later\r\n".as_slice(),
+        ),
+        of(door::IMAPS, &serve.imaps, b""),
+        of(door::POP3, &serve.pop3, b"-ERR [SYS/TEMP] Too many connections; come back later\r\n"),
         of(door::POP3S, &serve.pop3s, b""),
     ]
 }
@@ -124,6 +134,8 @@ fn settings(config: &Config, disk: &Disk) -> Result<Settings, Failure> {
         directory: Arc::new(open::directory_for_logins(config, disk)?),
         allow_plaintext: config.serve.allow_plaintext.clone(),
         per_user: daemon::size(config.serve.per_user),
+        size_limit: config.size_limit,
+        separator: config.serve.separator,
         acceptor: daemon::acceptor(config)?,
     })
 }

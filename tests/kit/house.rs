@@ -47,6 +47,8 @@ impl House {
             ("accounts.maildir", at("mail/{domain}/{user}")),
             ("tls.certificate", at("cert.pem")),
             ("tls.key", at("key.pem")),
+            ("serve.imap", r#"["127.0.0.1:0"]"#.to_owned()),
+            ("serve.imaps", r#"["127.0.0.1:0"]"#.to_owned()),
             ("serve.pop3", r#"["127.0.0.1:0"]"#.to_owned()),
             ("serve.pop3s", r#"["127.0.0.1:0"]"#.to_owned()),
             ("relayd.smtp", r#"["127.0.0.1:0"]"#.to_owned()),

@@ -1,6 +1,6 @@
 //! The daemon's life: it serves its doors, reloads, and ends in good order.
 
-use super::{Serve, Settings, client::Client, pop3, settings::door};
+use super::{Serve, Settings, client::Client, imap, pop3, settings::door};
 use crate::{
     agent::daemon::{Reload, heed},
     net::{
@@ -68,5 +68,8 @@ async fn session<S: Store + 'static>(serve: Arc<Serve<S>>, caller: Caller) {
         },
         false => Link::Plain(wire),
     };
-    pop3::session(serve, settings, client, door, closing, link, role).await;
+    match door::is_imap(door) {
+        true => imap::session(serve, settings, client, door, closing, link, role).await,
+        false => pop3::session(serve, settings, client, door, closing, link, role).await,
+    }
 }

@@ -1,13 +1,15 @@
-//! `mail-serve`: lets people read their mail over POP3.
+//! `mail-serve`: lets people read their mail over IMAP and POP3.
 //!
 //! ```text
-//! daemon ---> pop3    answers what a POP3 session asks; one session has a maildrop at a time (maildrops)
+//! daemon -+-> imap    answers what an IMAP session asks
+//!         \-> pop3    answers what a POP3 session asks; one session has a maildrop at a time (maildrops)
 //! ```
-//! What it leaves out: what a reply looks like (wire/pop3), how a connection is driven (net/converse), where messages lie (store),
+//! What it leaves out: what a reply looks like (wire/imap, wire/pop3), how a connection is driven (net/converse), where messages lie (store),
 //! and every name of a configuration key (cli/serve).
 
 mod client;
 mod daemon;
+mod imap;
 mod maildrops;
 mod pop3;
 mod settings;

@@ -3,7 +3,7 @@
 use crate::{
     account::Directory,
     net::{network::Network, tls::Acceptor},
-    wire::pop3,
+    wire::{imap, pop3},
 };
 use std::sync::Arc;
 
@@ -18,12 +18,20 @@ pub struct Settings {
     pub allow_plaintext: Vec<Network>,
     /// Connections of one login at a time.
     pub per_user: usize,
+    /// The largest message that may be appended, in octets.
+    pub size_limit: u64,
+    /// What parts the levels of folder names: `.` or `/`.
+    pub separator: char,
     /// The certificate; `None` is no TLS.
     pub acceptor: Option<Acceptor>,
 }
 
 /// The listeners, by the names of their configuration keys.
 pub mod door {
+    /// IMAP, with STARTTLS.
+    pub const IMAP: &str = "imap";
+    /// IMAP within TLS.
+    pub const IMAPS: &str = "imaps";
     /// POP3, with STLS.
     pub const POP3: &str = "pop3";
     /// POP3 within TLS.
@@ -31,11 +39,32 @@ pub mod door {
 
     /// True for those where TLS stands before the first octet.
     pub fn is_secure(door: &str) -> bool {
-        door == POP3S
+        matches!(door, IMAPS | POP3S)
+    }
+
+    /// True for those where IMAP is spoken.
+    pub fn is_imap(door: &str) -> bool {
+        matches!(door, IMAP | IMAPS)
     }
 }
 
 impl Settings {
+    /// What an IMAP session is told.
+    pub(super) fn imap(&self, door: &str) -> imap::server::Settings {
+        use imap::server::{Limits, Tls};
+        let tls = match (door::is_secure(door), &self.acceptor) {
+            (true, _) => Tls::Standing,
+            (false, Some(_)) => Tls::Offered,
+            (false, None) => Tls::None,
+        };
+        imap::server::Settings {
+            hostname: self.hostname.clone(),
+            tls,
+            separator: self.separator,
+            limits: Limits::of(self.size_limit),
+        }
+    }
+
     /// What a POP3 session is told.
     pub(super) fn pop3(&self, door: &str) -> pop3::server::Settings {
         use pop3::server::{Limits, Tls};

@@ -1,0 +1,77 @@
+//! A message on its way in: it is streamed into a draft, and durable before it has a UID.
+
+use super::User;
+use crate::{
+    agent::daemon::blocking,
+    mail::{draft::Draft as _, flags::Flags, folder::FolderName, id::DeliveryKey},
+    store::{Act, Done, Fault, LineEnds, Place, Store},
+    sys::{clock::Clock, random},
+    wire::imap::server::{Answer, Code, Refusal},
+};
+use std::{io::Write as _, time::SystemTime};
+
+/// A message being appended.
+pub(super) struct Appending<S: Store> {
+    draft: S::Draft,
+    place: Place,
+}
+
+impl<S: Store + 'static> Appending<S> {
+    /// Begins, where the folder exists and the account has room.
+    pub(super) async fn begin(
+        user: &User<S>,
+        folder: FolderName,
+        flags: Flags,
+        date: Option<SystemTime>,
+        size: u64,
+    ) -> Result<Appending<S>, Refusal> {
+        let quota = user.account.as_ref().and_then(|(account, _)| account.quota);
+        let of = folder.clone();
+        let begun = user.ask(move |store, home| {
+            store.status(home, &of)?;
+            if let Some(quota) = quota
+                && store.usage(home)?.saturating_add(size) > quota
+            {
+                return Ok(None);
+            }
+            // What a client sends has line ends of all kinds; that all are CR LF shows only at the end.
+            Ok(Some(store.draft(home, LineEnds::Unknown)?))
+        });
+        match begun.await? {
+            Some(draft) => Ok(Appending { draft, place: Place { folder, flags, date } }),
+            None => Err(Refusal::new(Code::OverQuota, "The account is full")),
+        }
+    }
+
+    /// Writes a piece, and gives its buffer back.
+    pub(super) async fn push(
+        mut self,
+        user: &User<S>,
+        octets: Vec<u8>,
+    ) -> Result<(Appending<S>, Vec<u8>), Refusal> {
+        let written = blocking(move || self.draft.write_all(&octets).map(|()| (self, octets))).await;
+        match written {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(fault)) => Err(user.refusal(Fault::Local(fault))),
+            Err(_) => Err(Refusal::new(Code::ServerBug, "A fault in the server")),
+        }
+    }
+
+    /// Makes it durable.
+    pub(super) async fn end(mut self, user: &User<S>) -> Answer {
+        let appended = user.ask(move |store, home| {
+            self.draft.seal()?;
+            let key = DeliveryKey::first(random::queue_id(&Clock::system()));
+            let act = Act::Append { draft: self.draft, place: self.place, key };
+            match store.apply(home, vec![act]).outcomes.pop() {
+                Some(Ok(Done::Appended { uid_validity, uid })) => Ok((uid_validity, uid)),
+                Some(Err(fault)) => Err(fault),
+                _ => Err(Fault::Cannot("it has no UID")),
+            }
+        });
+        match appended.await {
+            Ok((uid_validity, uid)) => Answer::Appended { uid_validity, uid },
+            Err(refusal) => Answer::No(refusal),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! How messages are read: an open one is kept, since a session asks from front to back; and so are outlines, since clients look at one
+//! part after the other.
+
+use crate::{
+    mail::{folder::FolderName, outline::Outline, query::Uid},
+    store::{Fault, Home, Store},
+    wire::imap::server::{HEAD, Head},
+};
+use std::{collections::VecDeque, io::Read, ops::Range};
+
+/// Outlines that are kept,
+const OUTLINES: usize = 16;
+/// of no more parts than this.
+const PARTS: usize = 64;
+
+/// A message that is open.
+pub(super) struct Opened<S: Store> {
+    uid: Uid,
+    /// Its next octet.
+    at: u64,
+    octets: S::Octets,
+}
+
+/// Reads octets of a message, which stays open behind them; `None` when it is gone.
+pub(super) fn read<S: Store>(
+    (store, home, folder): (&S, &Home, &FolderName),
+    kept: Option<Opened<S>>,
+    uid: Uid,
+    range: Range<u64>,
+) -> Result<(Option<Opened<S>>, Option<Vec<u8>>), Fault> {
+    let kept = kept.filter(|kept| kept.uid == uid && kept.at == range.start);
+    let mut opened = match kept {
+        Some(kept) => kept,
+        None => match store.read(home, folder, uid, range.start..u64::MAX) {
+            Ok(octets) => Opened { uid, at: range.start, octets },
+            Err(Fault::NoMessage) => return Ok((None, None)),
+            Err(fault) => return Err(fault),
+        },
+    };
+    let most = range.end.saturating_sub(range.start).min(HEAD as u64);
+    let mut octets = Vec::with_capacity(usize::try_from(most).unwrap_or(HEAD));
+    opened.octets.by_ref().take(most).read_to_end(&mut octets)?;
+    opened.at = opened.at.saturating_add(octets.len() as u64);
+    let more = octets.len() as u64 == most;
+    Ok((more.then_some(opened), Some(octets)))
+}
+
+/// Reads the beginnings of messages, until there are [`HEAD`] octets of them.
+pub(super) fn heads<S: Store>(
+    (store, home, folder): (&S, &Home, &FolderName),
+    uids: &[Uid],
+) -> Result<Vec<Head>, Fault> {
+    let (mut heads, mut total) = (Vec::new(), 0_usize);
+    for &uid in uids {
+        let most = HEAD as u64;
+        let head = match store.read(home, folder, uid, 0..most.saturating_add(1)) {
+            Ok(from) => {
+                let mut octets = Vec::new();
+                from.take(most.saturating_add(1)).read_to_end(&mut octets)?;
+                let whole = octets.len() <= HEAD;
+                octets.truncate(HEAD);
+                total = total.saturating_add(octets.len());
+                Head { uid, octets: Some(octets), whole }
+            }
+            Err(Fault::NoMessage) => Head { uid, octets: None, whole: true },
+            Err(fault) => return Err(fault),
+        };
+        heads.push(head);
+        if total >= HEAD {
+            break;
+        }
+    }
+    Ok(heads)
+}
+
+/// Reads the parts of a message; `None` when it is gone.
+pub(super) fn outline<S: Store>(
+    (store, home, folder): (&S, &Home, &FolderName),
+    uid: Uid,
+) -> Result<Option<Outline>, Fault> {
+    match store.read(home, folder, uid, 0..u64::MAX) {
+        Ok(octets) => Ok(Some(Outline::read(octets)?)),
+        Err(Fault::NoMessage) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The outlines that were asked for last.
+#[derive(Default)]
+pub(super) struct Outlines(VecDeque<(Uid, Outline)>);
+
+impl Outlines {
+    /// One that is kept.
+    pub(super) fn get(&self, uid: Uid) -> Option<&Outline> {
+        self.0.iter().find(|(known, _)| *known == uid).map(|(_, outline)| outline)
+    }
+
+    /// Keeps one, if it is not too large.
+    pub(super) fn keep(&mut self, uid: Uid, outline: &Outline) {
+        if outline.parts.len() > PARTS {
+            return;
+        }
+        if self.0.len() >= OUTLINES {
+            self.0.pop_front();
+        }
+        self.0.push_back((uid, outline.clone()));
+    }
+}

@@ -1,0 +1,242 @@
+//! The selected folder: what is asked of it, and how its watch tells the session.
+
+use super::{
+    User, confused, done,
+    message::{self, Opened, Outlines},
+};
+use crate::{
+    mail::{
+        folder::FolderName,
+        query::{ModSeq, Uid, UidSet},
+    },
+    store::{self, Act, Done, Fault, Scope, Store, Watching},
+    wire::imap::server::{Answer, Ask, Changes, Code, FlagChange, Measure, Refusal, Row, Snapshot},
+};
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::Notify;
+
+/// Rows that are looked at together when a folder is selected.
+const ROWS: usize = 10_000;
+/// Keywords that are told at a selection, at most.
+const KEYWORDS: usize = 200;
+
+/// A selected folder.
+pub(super) struct Selected<S: Store> {
+    folder: FolderName,
+    read_only: bool,
+    /// Greater than every UID that the session knows.
+    uid_next: Uid,
+    /// Messages that this session was told to be recent.
+    recent: UidSet,
+    stirred: Arc<Notify>,
+    /// It ends with us. A store's may be of use on one thread only.
+    _watching: Mutex<Option<Watching>>,
+    opened: Option<Opened<S>>,
+    outlines: Outlines,
+}
+
+impl<S: Store + 'static> Selected<S> {
+    /// Selects a folder. It is watched before it is read, so that nothing is missed.
+    pub(super) async fn open(
+        user: &User<S>,
+        folder: FolderName,
+        read_only: bool,
+    ) -> Result<(Selected<S>, Snapshot), Refusal> {
+        let stirred = Arc::new(Notify::new());
+        let (bell, of) = (Arc::clone(&stirred), folder.clone());
+        let (watching, snapshot) = user
+            .ask(move |store, home| {
+                let tell = Box::new(move || bell.notify_one());
+                let watching = store.watch(home, &Scope::Folder(of.clone()), tell)?;
+                let snapshot = store.open(home, &of, !read_only)?;
+                let (unseen, keywords) =
+                    first_look(&snapshot.uids, |uids, most| store.rows(home, &of, uids, most))?;
+                let snapshot = Snapshot {
+                    uid_validity: snapshot.uid_validity,
+                    uid_next: snapshot.uid_next,
+                    modseq: snapshot.modseq,
+                    uids: snapshot.uids,
+                    recent: snapshot.recent,
+                    unseen,
+                    keywords,
+                };
+                Ok((watching, snapshot))
+            })
+            .await?;
+        let selected = Selected {
+            folder,
+            read_only,
+            uid_next: snapshot.uid_next,
+            recent: snapshot.recent.clone(),
+            stirred,
+            _watching: Mutex::new(Some(watching)),
+            opened: None,
+            outlines: Outlines::default(),
+        };
+        Ok((selected, snapshot))
+    }
+
+    /// Rings when something may have changed.
+    pub(super) fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.stirred)
+    }
+
+    /// Answers what is asked of the folder.
+    pub(super) async fn answer(&mut self, user: &User<S>, ask: Ask) -> Answer {
+        let folder = self.folder.clone();
+        match ask {
+            Ask::Rows { uids, most } => {
+                let rows = user.ask(move |store, home| store.rows(home, &folder, &uids, most)).await;
+                rows.map_or_else(Answer::No, |rows| Answer::Rows(rows.into_iter().map(row).collect()))
+            }
+            Ask::Measures { uids, most } => {
+                let measures = user.ask(move |store, home| store.measures(home, &folder, &uids, most)).await;
+                measures
+                    .map_or_else(Answer::No, |all| Answer::Measures(all.into_iter().map(measure).collect()))
+            }
+            Ask::Heads(uids) => {
+                let heads = user.ask(move |store, home| message::heads((store, home, &folder), &uids)).await;
+                heads.map_or_else(Answer::No, Answer::Heads)
+            }
+            Ask::Outline(uid) => self.outline(user, uid).await,
+            Ask::Read { uid, range } => self.read(user, uid, range).await,
+            Ask::Search(key) => {
+                let found = user.ask(move |store, home| store.search(home, &folder, &key)).await;
+                found.map_or_else(Answer::No, Answer::Found)
+            }
+            Ask::Changes { since } => self.changes(user, since).await,
+            Ask::Flag { uids, change, flags } => {
+                let change = match change {
+                    FlagChange::Set => store::FlagChange::Set,
+                    FlagChange::Add => store::FlagChange::Add,
+                    FlagChange::Remove => store::FlagChange::Remove,
+                };
+                let act = Act::Flag { folder, uids, change, flags, unchanged_since: None };
+                done(apply(user, act).await.map(drop))
+            }
+            Ask::Expunge { uids } => {
+                done(apply(user, Act::Expunge { folder, uids, deleted_only: true }).await.map(drop))
+            }
+            Ask::Copy { uids, to } => copied(apply(user, Act::Copy { from: folder, uids, to }).await),
+            Ask::Move { uids, to } => copied(apply(user, Act::Move { from: folder, uids, to }).await),
+            _ => confused(),
+        }
+    }
+
+    async fn outline(&mut self, user: &User<S>, uid: Uid) -> Answer {
+        if let Some(outline) = self.outlines.get(uid) {
+            return Answer::Outline(Some(Box::new(outline.clone())));
+        }
+        let folder = self.folder.clone();
+        match user.ask(move |store, home| message::outline((store, home, &folder), uid)).await {
+            Ok(outline) => {
+                if let Some(outline) = &outline {
+                    self.outlines.keep(uid, outline);
+                }
+                Answer::Outline(outline.map(Box::new))
+            }
+            Err(refusal) => Answer::No(refusal),
+        }
+    }
+
+    async fn read(&mut self, user: &User<S>, uid: Uid, range: Range<u64>) -> Answer {
+        let (folder, kept) = (self.folder.clone(), self.opened.take());
+        match user.ask(move |store, home| message::read((store, home, &folder), kept, uid, range)).await {
+            Ok((opened, octets)) => {
+                self.opened = opened;
+                Answer::Octets(octets)
+            }
+            Err(refusal) => Answer::No(refusal),
+        }
+    }
+
+    /// What changed; of what came it is taken, unless we only look, which messages no session took before.
+    async fn changes(&mut self, user: &User<S>, since: ModSeq) -> Answer {
+        let (folder, known, take) = (self.folder.clone(), self.uid_next, !self.read_only);
+        let changes = user.ask(move |store, home| {
+            let changes = store.changes(home, &folder, since)?;
+            let recent = match changes.uid_next > known {
+                true => store.open(home, &folder, take)?.recent,
+                false => UidSet::default(),
+            };
+            Ok((changes, recent))
+        });
+        match changes.await {
+            Ok((changes, recent)) => {
+                self.uid_next = self.uid_next.max(changes.uid_next);
+                // What was taken just now and came after the changes is told later, and was recent then, too.
+                self.recent = UidSet::new(self.recent.ranges().chain(recent.ranges()));
+                let recent = changes.changed.iter().filter(|&uid| uid >= known && self.recent.contains(uid));
+                Answer::Changes(Changes {
+                    modseq: changes.modseq,
+                    uid_validity: changes.uid_validity,
+                    uid_next: changes.uid_next,
+                    recent: recent.collect(),
+                    changed: changes.changed,
+                    vanished: changes.vanished,
+                })
+            }
+            Err(refusal) => Answer::No(refusal),
+        }
+    }
+}
+
+impl<S: Store> Drop for Selected<S> {
+    fn drop(&mut self) {
+        // The last of it may join a thread or two.
+        drop(self._watching.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+async fn apply<S: Store + 'static>(user: &User<S>, act: Act<S::Draft>) -> Result<Option<Done>, Refusal> {
+    user.ask(move |store, home| store.apply(home, vec![act]).outcomes.pop().transpose()).await
+}
+
+fn copied(done: Result<Option<Done>, Refusal>) -> Answer {
+    match done {
+        Ok(Some(Done::Copied { uid_validity, pairs })) => Answer::Copied { uid_validity, pairs },
+        Ok(_) => confused(),
+        // The folder that they are in is open: it is the other that is missing.
+        Err(Refusal { code: Some(Code::NonExistent), text }) => {
+            Answer::No(Refusal::new(Code::TryCreate, text))
+        }
+        Err(refusal) => Answer::No(refusal),
+    }
+}
+
+/// The first message that is not `\Seen`, and the keywords in use.
+fn first_look(
+    uids: &UidSet,
+    rows: impl Fn(&UidSet, usize) -> Result<Vec<store::Row>, Fault>,
+) -> Result<(Option<Uid>, Vec<String>), Fault> {
+    let (mut unseen, mut keywords) = (None, BTreeSet::new());
+    let mut left = uids.clone();
+    while !left.is_empty() {
+        let some = rows(&left, ROWS)?;
+        for row in &some {
+            if !row.flags.seen {
+                unseen = unseen.or(Some(row.uid));
+            }
+            for keyword in &row.flags.keywords {
+                if keywords.len() < KEYWORDS && !keywords.contains(keyword) {
+                    keywords.insert(keyword.clone());
+                }
+            }
+        }
+        let Some(last) = some.last().map(|row| row.uid).filter(|_| some.len() >= ROWS) else { break };
+        left = left.iter().filter(|uid| *uid > last).collect();
+    }
+    Ok((unseen, keywords.into_iter().collect()))
+}
+
+fn row(row: store::Row) -> Row {
+    Row { uid: row.uid, flags: row.flags, modseq: row.modseq }
+}
+
+fn measure(measure: store::Measure) -> Measure {
+    Measure { uid: measure.uid, octets: measure.octets, date: measure.date }
+}
