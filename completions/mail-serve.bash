@@ -46,7 +46,7 @@ _mail__serve() {
                     return 0
                     ;;
                 --stdio)
-                    COMPREPLY=($(compgen -W "pop3 pop3s" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "imap imaps pop3 pop3s" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -2,7 +2,9 @@ complete -c mail-serve -s C -l config -d 'Read this configuration file and no ot
 complete -c mail-serve -l log -d 'The form of the log on stderr' -r -f -a "text\t'`TIME LEVEL message key=value ...`; to the journal without time and level, which it keeps itself'
 json\t'One JSON object: `time`, `level`, `message` and the fields'"
 complete -c mail-serve -l ready-fd -d 'Once everything is served, write a line of JSON with the listeners\' addresses to this descriptor' -r
-complete -c mail-serve -l stdio -d 'Serve one session on stdin and stdout, as that listener would, and end' -r -f -a "pop3\t''
+complete -c mail-serve -l stdio -d 'Serve one session on stdin and stdout, as that listener would, and end' -r -f -a "imap\t''
+imaps\t''
+pop3\t''
 pop3s\t''"
 complete -c mail-serve -l check-config -d 'Check the configuration, say what is wrong with it, and do nothing else'
 complete -c mail-serve -s v -l verbose -d 'Say more on stderr; twice: everything'

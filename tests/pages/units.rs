@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 /// The tables of the daemons, and their keys that are listeners.
 const LISTENERS: [(&str, &str, &[&str]); 2] = [
     ("mail-relayd", "relayd", &["smtp", "submission", "submissions", "lmtp", "local", "control"]),
-    ("mail-serve", "serve", &["pop3", "pop3s"]),
+    ("mail-serve", "serve", &["imap", "imaps", "pop3", "pop3s"]),
 ];
 
 #[test]
