@@ -36,8 +36,7 @@ impl Postfix {
             return None;
         }
         if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: Postfix must be started as root");
-            return None;
+            return super::missing("Postfix must be started as root");
         }
         let dir = house.path("postfix");
         lay_out(house.as_ref(), &dir);
