@@ -6,6 +6,7 @@ mod kit;
 
 mod talk {
     mod client;
+    mod imap;
     mod imap_client;
     mod player;
     mod pop3;

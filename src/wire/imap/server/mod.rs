@@ -17,6 +17,7 @@ mod append;
 mod ask;
 mod fetch;
 mod folders;
+mod fuzz;
 mod idle;
 mod list;
 mod login;
@@ -30,6 +31,8 @@ mod state;
 mod store;
 mod sync;
 mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 mod waiting;
 
@@ -37,6 +40,7 @@ pub use ask::{
     Answer, Ask, Changes, Code, Event, FlagChange, HEAD, Head, Listed, Measure, Refusal, Row, Snapshot,
     Status,
 };
+pub use fuzz::fuzz;
 use reader::{Reader, Room};
 use respond::{Command, Outcome};
 pub use settings::{Budget, Known, Limits, Settings, Tls};

@@ -110,10 +110,7 @@ pub(super) fn store(
         Some(b'-') => FlagChange::Remove,
         _ => FlagChange::Set,
     };
-    if change != FlagChange::Set {
-        arguments.take(b'+');
-        arguments.take(b'-');
-    }
+    let _ = arguments.take(b'+') || arguments.take(b'-');
     let silent = match arguments.atom()?.to_ascii_uppercase().as_str() {
         "FLAGS" => false,
         "FLAGS.SILENT" => true,
