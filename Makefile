@@ -27,10 +27,19 @@ PROFILE  = release
 TARGET   = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)
 PROGRAMS = $(sort $(basename $(notdir $(wildcard bin/*.rs))))
 
-# OpenSSL's headers (libssl-dev), found as its crate finds them. Where they are missing OpenSSL is built from source,
-# once and slowly; its build needs perl, which build-essential brings.
-HAVE_SSL := $(shell pkg-config --exists openssl 2>/dev/null || printf '\043include <openssl/ssl.h>\n' | $(or $(CC),cc) -E - >/dev/null 2>&1 && echo yes)
-ifeq ($(OPENSSL_DIR)$(HAVE_SSL),)
+# OpenSSL's headers and library (libssl-dev): by OPENSSL_DIR or pkg-config, or else where the C compiler finds both. Where they
+# are missing OpenSSL is built from source, once and slowly; its build needs perl, which build-essential brings.
+HAVE_SSL := $(OPENSSL_DIR)$(shell pkg-config --exists openssl 2>/dev/null && echo yes)
+ifeq ($(HAVE_SSL),)
+SSL_HEADER := $(shell printf '\043include <openssl/ssl.h>\n' | $(or $(CC),cc) -M -E - 2>/dev/null | grep -o '/[^ ]*/openssl/ssl\.h' | head -n 1)
+SSL_LIBRARY := $(filter /%,$(shell $(or $(CC),cc) -print-file-name=libssl.so 2>/dev/null))
+ifneq ($(and $(SSL_HEADER),$(SSL_LIBRARY)),)
+HAVE_SSL := yes
+export OPENSSL_INCLUDE_DIR := $(patsubst %/openssl/ssl.h,%,$(SSL_HEADER))
+export OPENSSL_LIB_DIR := $(realpath $(dir $(SSL_LIBRARY)))
+endif
+endif
+ifeq ($(HAVE_SSL),)
 FEATURES = --features vendored-tls
 SAY_SSL  = @echo 'libssl-dev is not installed: OpenSSL is built from source, which takes some minutes the first time.'; \
 	command -v perl >/dev/null || { echo 'That needs perl: apt install perl, or libssl-dev instead.'; exit 1; }
