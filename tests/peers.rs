@@ -14,6 +14,7 @@ mod peers {
     mod postfix_pipe;
     mod send_postfix;
     mod sendmail;
+    mod serve;
 }
 
 #[test]
