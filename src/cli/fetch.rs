@@ -42,7 +42,7 @@ const SYNCS: usize = 16;
 
 /// Fetch what is new from IMAP and POP3 mailboxes
 #[derive(Parser, Debug)]
-#[command(name = "mail-fetch", version, about)]
+#[command(name = "mail-fetch", version)]
 struct Flags {
     #[command(flatten)]
     configuration: Configuration,
