@@ -15,6 +15,7 @@ mod peers {
     mod send_postfix;
     mod sendmail;
     mod serve;
+    mod takeover;
 }
 
 #[test]
