@@ -8,18 +8,19 @@ bin=$(cd "${BIN:-target/debug}" && pwd)
 PATH=$bin:$PATH
 house=$(mktemp -d "${TMPDIR:-/tmp}/posthaste-demo.XXXXXX")
 daemon=
+reader=
 
 leave() {
     status=$?
     trap - EXIT INT TERM HUP
     if [ $status != 0 ] && [ -s "$house/log" ]; then
-        printf '\nThe server wrote:\n' >&2
-        cat "$house/log" >&2
+        printf '\nThe servers wrote:\n' >&2
+        cat "$house"/*log >&2
     fi
-    if [ -n "$daemon" ]; then
-        kill "$daemon" 2>/dev/null || true
-        wait "$daemon" 2>/dev/null || true
-    fi
+    for running in $daemon $reader; do
+        kill "$running" 2>/dev/null || true
+        wait "$running" 2>/dev/null || true
+    done
     cd /
     rm -rf "$house"
     exit $status
@@ -70,6 +71,11 @@ submission = ["127.0.0.1:0"]    # "[::]:587"
 submissions = ["127.0.0.1:0"]   # and "[::]:465"; port 0 is any free one
 local = "unix:submit"
 control = "unix:control"
+
+[serve]
+imap = ["127.0.0.1:0"]          # "[::]:143",
+imaps = ["127.0.0.1:0"]         # "[::]:993",
+pop3s = ["127.0.0.1:0"]         # "[::]:995"
 END
 run 'cat posthaste.toml'
 
@@ -110,6 +116,31 @@ run 'mail-list --from alice mail/example.org/bob | mail-show -h Subject'
 run 'mail-list --from alice mail/example.org/bob | mail-show --part 2'
 run "mail-list --json mail/example.org/bob | head -n 1"
 
+say 'Mail programs read it over IMAP and POP3: another server, on the same folders.'
+mkfifo ready
+run 'mail-serve -C posthaste.toml --ready-fd 3 3> ready > reader.log 2>&1 &'
+reader=$!
+read -r ports < ready || { echo 'The server did not start.' >&2; exit 1; }
+rm ready
+echo "$ports"
+imap=$(port imap)
+imaps=$(port imaps)
+pop3s=$(port pop3s)
+if command -v curl > /dev/null; then
+    run "curl -sS --cacert cert.pem -u bob:builder 'imaps://127.0.0.1:$imaps/INBOX;UID=1;SECTION=HEADER.FIELDS%20(FROM%20SUBJECT)'"
+    run "curl -sS --cacert cert.pem -u bob:builder pop3s://127.0.0.1:$pop3s/"
+fi
+run "printf 'a LOGIN bob builder\r\nb SELECT INBOX\r\nc FETCH 1:* (UID FLAGS RFC822.SIZE)\r\nd LOGOUT\r\n' |
+  mail-serve -C posthaste.toml --stdio=imap 2> /dev/null"
+
+say 'Mail that lies on another server is fetched: what is new, each time, and silently when nothing is.'
+run 'echo builder > bob.password; chmod 600 bob.password'
+run "mail-fetch --keep --into fetched --state fetching --tls-ca cert.pem --password-file bob.password imaps://bob@127.0.0.1:$imaps"
+run "mail-fetch --keep --into fetched --state fetching --tls-ca cert.pem --password-file bob.password imaps://bob@127.0.0.1:$imaps"
+run 'mail-list -l fetched'
+run "mail-fetch --delete --into popped --state fetching --tls-ca cert.pem --password-file bob.password pop3s://bob@127.0.0.1:$pop3s"
+run 'mail-list -l mail/example.org/bob'
+
 say 'Nothing waits in the queue, and the log has one id for each message all the way.'
 run 'mail-queue -C posthaste.toml list'
 run 'cat log'
@@ -121,13 +152,17 @@ if [ -n "${KEEP:-}" ]; then
     cd $house; PATH=$bin:\$PATH
     echo 'Hello Alice' | mail-send --server unix:submit -f bob@example.org alice@example.org
     mail-list mail/example.org/alice
+With mutt (password builder; it asks about the certificate, which is cert.pem):
+    mutt -f imap://bob@127.0.0.1:$imap/
+In Thunderbird: a new account bob@example.org, configured by hand: IMAP, 127.0.0.1, port $imaps, SSL/TLS, user bob; for sending
+SMTP, 127.0.0.1, port $submission, STARTTLS, user bob.
 To take it down:
-    kill $daemon; rm -rf $house
+    kill $daemon $reader; rm -rf $house
 END
 else
-    say 'The server ends when it is asked to; what is in flight would stay in the spool.'
-    run "kill $daemon"
-    wait "$daemon" || true
-    daemon=
+    say 'The servers end when they are asked to; what is in flight would stay in the spool.'
+    run "kill $daemon $reader"
+    wait "$daemon" "$reader" || true
+    daemon= reader=
     say "That was it. make demo KEEP=1 leaves the house standing; man/posthaste.7 is the map."
 fi
