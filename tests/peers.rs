@@ -9,6 +9,7 @@ mod peers {
     mod dovecot;
     mod dovecot_imapd;
     mod fetch;
+    mod fetch_others;
     mod mblaze;
     mod postfix;
     mod postfix_pipe;

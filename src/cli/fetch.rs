@@ -31,7 +31,7 @@ use std::{
 
 mod tell;
 
-use tell::Teller;
+use tell::{Said, Teller};
 
 /// How long dialling and a TLS handshake may take.
 const DIALLING: Duration = Duration::from_secs(30);
@@ -329,8 +329,10 @@ impl Job {
             }
             To::Stdout => "to stdout".to_owned(),
         };
-        if teller.ended(fetched, &to) {
-            return Err(Failure::silent(Exit::Ok));
+        match teller.ended(fetched, &to) {
+            Said::Gone => return Err(Failure::silent(Exit::Ok)),
+            Said::Already => return Ok(Exit::from(&fetched.verdict)),
+            Said::NotYet => {}
         }
         match &fetched.verdict {
             Verdict::Done => Ok(Exit::Ok),

@@ -69,6 +69,8 @@ fn what_is_new_comes_once_and_nothing_new_is_silence() {
         assert_eq!(kept(&house, "").len(), 301);
         assert_eq!(source.uids().len(), 301, "kept at the source");
         let commands = source.said();
+        // Courier forgets the UIDs of a folder that is only looked at.
+        assert!(scheme == "pop3" || commands.contains(&"SELECT INBOX".to_owned()), "{commands:?}");
         assert!(
             !commands.iter().any(|line| line.starts_with("DELE") || line.contains("STORE")),
             "{commands:?}"
@@ -118,7 +120,7 @@ fn a_lost_connection_leaves_whole_messages_only_and_the_next_run_goes_on() {
         let url = source.url(scheme);
         let lost = into(&house, &url, &[]);
         assert_eq!(lost.status.code(), Some(75), "{lost:?}");
-        assert!(said(&lost).contains("the connection was lost"), "{lost:?}");
+        assert!(said(&lost).contains("149 messages") && said(&lost).lines().count() == 2, "{lost:?}");
         assert_eq!(kept(&house, ""), sent(1..=149));
         assert_eq!(fs::read_dir(house.path("Maildir/tmp")).unwrap().count(), 0);
         source.trap(None);

@@ -79,7 +79,8 @@ impl<S: Store<Draft: 'static> + 'static> Mailbox<'_, S> {
             Ask::Folder => {
                 let next = self.folders.pop_front().filter(|_| !self.catch.is_stopped());
                 self.opening.clone_from(&next);
-                let write = self.catch.deletes() && !self.catch.is_dry();
+                // Also where nothing is deleted: Courier keeps the UIDs of a folder only once it was opened to be written.
+                let write = !self.catch.is_dry();
                 return Ok(next.map_or(Answer::Quit, |from| Answer::Folder { name: from.key, write }));
             }
             Ask::NoFolder(why) => {

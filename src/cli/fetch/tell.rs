@@ -4,7 +4,10 @@
 use crate::{
     agent::fetch::{Fetched, News},
     cli::flags::Loudness,
-    mail::harmless,
+    mail::{
+        harmless,
+        verdict::{Verdict, Why},
+    },
 };
 use serde::Serialize;
 use std::{
@@ -27,6 +30,19 @@ pub(super) struct Teller<'a> {
     octets: u64,
     would: u64,
     broken: bool,
+    /// Reasons that were told, so that the last word does not say them again.
+    told: Vec<String>,
+}
+
+/// Whether it was said why it ended as it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// No.
+    NotYet,
+    /// Yes.
+    Already,
+    /// Stdout's reader went away, which is nothing to speak of.
+    Gone,
 }
 
 struct Progress {
@@ -64,6 +80,7 @@ impl<'a> Teller<'a> {
             octets: 0,
             would: 0,
             broken: false,
+            told: Vec::new(),
         }
     }
 
@@ -72,7 +89,7 @@ impl<'a> Teller<'a> {
             News::Renewed { folder } => self.say(&format!(
                 "{folder}: the server has renumbered it (another UIDVALIDITY): all of it is fetched anew"
             )),
-            News::NoFolder { folder, why } => self.say(&format!("{folder}: not fetched: {}", why.text)),
+            News::NoFolder { folder, why } => self.say_why(&format!("{folder}: not fetched"), why),
             News::Folder { folder, new, octets } => {
                 if self.verbose {
                     self.say(&format!("{folder}: {new} new, {octets} octets"));
@@ -121,20 +138,20 @@ impl<'a> Teller<'a> {
                 if self.json {
                     self.json(folder, &name.to_string(), None, "later", Some(&why.text));
                 }
-                self.say(&format!("{folder} {name}: {}", why.text));
+                self.say_why(&format!("{folder} {name}"), why);
             }
             News::Deleted { folder, count } => {
                 if self.verbose {
                     self.say(&format!("{folder}: {count} deleted at the source"));
                 }
             }
-            News::Undeleted { folder, why } => self.say(&format!("{folder}: not deleted: {}", why.text)),
+            News::Undeleted { folder, why } => self.say_why(&format!("{folder}: not deleted"), why),
             News::Stdout(fault) => self.broken = fault.kind() == io::ErrorKind::BrokenPipe,
         }
     }
 
-    /// The last word. True when stdout's reader went away, which is nothing to speak of.
-    pub(super) fn ended(mut self, fetched: &Fetched, to: &str) -> bool {
+    /// The last word, and whether the reason for how it ended was told with it.
+    pub(super) fn ended(mut self, fetched: &Fetched, to: &str) -> Said {
         self.clear();
         let happened = fetched.taken > 0 || fetched.left > 0 || self.would > 0;
         if happened && !self.quiet && !self.broken {
@@ -148,7 +165,18 @@ impl<'a> Teller<'a> {
             };
             self.say(&text);
         }
-        self.broken
+        match &fetched.verdict {
+            _ if self.broken => Said::Gone,
+            Verdict::Later(why) | Verdict::Never(why) if self.told.contains(&why.text) => Said::Already,
+            _ => Said::NotYet,
+        }
+    }
+
+    fn say_why(&mut self, what: &str, why: &Why) {
+        self.say(&format!("{what}: {}", why.text));
+        if !self.told.contains(&why.text) && self.told.len() < 100 {
+            self.told.push(why.text.clone());
+        }
     }
 
     fn say(&mut self, text: &str) {
