@@ -8,6 +8,7 @@ mod talk {
     mod client;
     mod imap;
     mod imap_client;
+    mod imap_sections;
     mod player;
     mod pop3;
     mod pop3_client;
