@@ -3,7 +3,6 @@
 use super::{
     Relay, Settings, blocking, date,
     limits::UserSeat,
-    local,
     message::{Message, Taken, judge},
     settings::door,
     transaction::Transaction,
@@ -58,6 +57,8 @@ pub(super) struct Accept<S: Store, Q: Spool> {
     door: &'static str,
     dialect: Dialect,
     caller: Caller,
+    /// What it is called in the log.
+    client: String,
     closing: Closing,
     drained: bool,
     login: Option<(Account, UserSeat)>,
@@ -69,13 +70,13 @@ pub(super) struct Accept<S: Store, Q: Spool> {
 }
 
 impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
-    /// For a connection that came through `door`.
+    /// For a connection that came through `door`; `client` is what the log calls who is at its other end.
     pub(super) fn new(
         relay: Arc<Relay<S, Q>>,
         settings: Arc<Settings>,
         door: &'static str,
         dialect: Dialect,
-        caller: Caller,
+        (caller, client): (Caller, String),
         closing: Closing,
     ) -> Accept<S, Q> {
         Accept {
@@ -84,6 +85,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
             door,
             dialect,
             caller,
+            client,
             closing,
             drained: false,
             login: None,
@@ -114,7 +116,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
 
     async fn login(&mut self, credentials: Credentials) -> Answer {
         let directory = Arc::clone(&self.settings.directory);
-        let client = (self.address(), &*self.client());
+        let client = (self.address(), self.client());
         match self.relay.limits.login(directory, credentials, client, self.settings.per_user).await {
             Login::Good(account, seat) => {
                 let id = account.id.clone();
@@ -323,12 +325,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
         Answer::Say(Reply::from(&Verdict::Later(why)))
     }
 
-    fn client(&self) -> String {
-        match self.caller {
-            Caller::Tcp(address) => address.ip().to_string(),
-            Caller::Unix { uid, .. } => local::identity(uid, &self.settings.hostname),
-            Caller::Stdio => "stdio".to_owned(),
-        }
+    fn client(&self) -> &str {
+        &self.client
     }
 
     /// The session refused so much by itself: bad commands, bad texts, slowness.

@@ -80,11 +80,12 @@ async fn session<S: Store + 'static, Q: Spool + 'static>(relay: Arc<Relay<S, Q>>
     let settings = relay.settings();
     let told = settings.session(caller.door);
     let role = settings.acceptor.clone().map_or(Role::None, Role::Server);
-    let known = known(&caller, &settings);
+    let client = named(caller.peer, &settings.hostname).await;
+    let known = known(&caller, &settings, &client);
     let manners = settings.manners();
     let (door, peer) = (caller.door, caller.peer);
     let Caller { wire, closing, .. } = caller;
-    let mut agent = Accept::new(relay, settings, door, told.dialect, peer, closing);
+    let mut agent = Accept::new(relay, settings, door, told.dialect, (peer, client), closing);
     let link = match door {
         door::SUBMISSIONS => {
             let handshake = timeout(manners.handshake, role.secure(wire)).await;
@@ -106,10 +107,22 @@ async fn session<S: Store + 'static, Q: Spool + 'static>(relay: Arc<Relay<S, Q>>
     }
 }
 
+/// What the log calls a client. Who a user is may have to be asked over a network (nsswitch.conf(5)), which nobody else
+/// is to wait for.
+async fn named(peer: Peer, hostname: &str) -> String {
+    let uid = match peer {
+        Peer::Tcp(address) => return address.ip().to_string(),
+        Peer::Stdio => return "stdio".to_owned(),
+        Peer::Unix { uid, .. } => uid,
+    };
+    let hostname = hostname.to_owned();
+    super::blocking(move || local::identity(uid, &hostname)).await.unwrap_or_else(|_| uid.to_string())
+}
+
 /// What is known of a connection before it speaks.
-fn known(caller: &Caller, settings: &Settings) -> Known {
+fn known(caller: &Caller, settings: &Settings, client: &str) -> Known {
     let login = match (caller.door, caller.peer) {
-        (door::LOCAL, Peer::Unix { uid, .. }) => Some(local::identity(uid, &settings.hostname)),
+        (door::LOCAL, Peer::Unix { .. }) => Some(client.to_owned()),
         (door::LOCAL, _) => Some(local::identity(rustix::process::getuid().as_raw(), &settings.hostname)),
         _ => None,
     };
