@@ -20,6 +20,7 @@ mod chain {
     mod rights;
     mod root;
     mod send;
+    mod serve;
     mod systemd;
     mod tls;
     mod user;

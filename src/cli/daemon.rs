@@ -168,6 +168,15 @@ pub fn raise_limits() -> usize {
     usize::try_from((have / 4).clamp(16, CONNECTIONS)).unwrap_or(16)
 }
 
+/// Says in the log which of the keys that only a start takes over have other values now.
+pub fn warn_of_changes(started: &[(&'static str, String)], now: &[(&'static str, String)]) {
+    for ((key, old), (_, new)) in started.iter().zip(now) {
+        if old != new {
+            tracing::warn!(key, "changed, but not taken over: this changes at a restart");
+        }
+    }
+}
+
 /// Who is told of readiness.
 pub struct Ready(Option<Box<dyn io::Write + Send>>);
 

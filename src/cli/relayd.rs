@@ -266,11 +266,7 @@ fn reload(
         let text = |failure: Failure| failure.text().to_owned();
         let config = load(&flags, Reader::Daemon).map_err(text)?;
         let read = settings(&config, &disk, &bound).map_err(text)?;
-        for ((key, old), (_, new)) in started.iter().zip(fixed(&config)) {
-            if *old != new {
-                tracing::warn!(key, "changed, but not taken over: this changes at a restart");
-            }
-        }
+        daemon::warn_of_changes(&started, &fixed(&config));
         Ok(read)
     })
 }

@@ -8,7 +8,10 @@ use super::{
     log, open,
 };
 use crate::{
-    agent::serve::{Order, Settings, door, run, run_stdio},
+    agent::{
+        daemon::Reload,
+        serve::{Order, Settings, door, run, run_stdio},
+    },
     net::accept::Limits,
     sys::{clock::Clock, disk::Disk},
 };
@@ -98,7 +101,7 @@ fn daemon(flags: &Flags, config: &Config) -> Result<Exit, Failure> {
             limits: Limits { total: connections, per_address: daemon::size(config.serve.per_address) },
             ready: ready.of(&doors),
             doors,
-            reload: reload(flags.configuration.clone(), disk),
+            reload: reload(flags.configuration.clone(), disk, fixed(config)),
         };
         run(order).await.map_err(daemon::no_signals)
     })
@@ -140,11 +143,27 @@ fn settings(config: &Config, disk: &Disk) -> Result<Settings, Failure> {
     })
 }
 
-/// Reads the configuration again. Listeners stay what they are.
-fn reload(flags: Configuration, disk: Disk) -> Box<dyn Fn() -> Result<Settings, String> + Send + Sync> {
+/// The keys that only a start takes over, with their values.
+fn fixed(config: &Config) -> Vec<(&'static str, String)> {
+    let serve = &config.serve;
+    vec![
+        ("serve.imap", format!("{:?}", serve.imap)),
+        ("serve.imaps", format!("{:?}", serve.imaps)),
+        ("serve.pop3", format!("{:?}", serve.pop3)),
+        ("serve.pop3s", format!("{:?}", serve.pop3s)),
+        ("serve.per_address", serve.per_address.to_string()),
+        ("state", config.state.display().to_string()),
+        ("user", config.user.clone()),
+    ]
+}
+
+/// Reads the configuration again. What is fixed stays what it is, and the log says so.
+fn reload(flags: Configuration, disk: Disk, started: Vec<(&'static str, String)>) -> Reload<Settings> {
     Box::new(move || {
         let text = |failure: Failure| failure.text().to_owned();
         let config = load(&flags, Reader::Daemon).map_err(text)?;
-        settings(&config, &disk).map_err(text)
+        let read = settings(&config, &disk).map_err(text)?;
+        daemon::warn_of_changes(&started, &fixed(&config));
+        Ok(read)
     })
 }

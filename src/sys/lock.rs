@@ -261,7 +261,7 @@ mod tests {
             (format!("1:{}", host()), old, false),
             (format!("{dead}:elsewhere.example"), young, false),
             (format!("{dead}:elsewhere.example"), old, true),
-            (format!("1:elsewhere.example"), old, true),
+            ("1:elsewhere.example".to_owned(), old, true),
             (String::new(), young, false),
             (String::new(), old, true),
             ("no number:".to_owned() + &host(), old, true),

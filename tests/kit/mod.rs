@@ -7,6 +7,7 @@
 //! - [`sink::Sink`]: an SMTP server that keeps what it gets, and can refuse or hang up at any stage.
 //! - [`source::Source`]: a mailbox on a POP3 and IMAP server.
 //! - [`smtp::Speaker`]: an SMTP client that says one line after another.
+//! - [`lines::Lines`]: a client that says and hears lines.
 //! - [`load::Load`]: messages from many connections, with a ledger of what was acknowledged.
 //! - [`namespace::Network`]: a network of its own, with cables to others.
 //! - [`postfix::Postfix`]: a Postfix of its own. [`dovecot::Dovecot`]: a Dovecot, and a client of its imapd.
@@ -19,6 +20,7 @@
 pub mod daemon;
 pub mod dovecot;
 pub mod house;
+pub mod lines;
 pub mod load;
 pub mod namespace;
 pub mod postfix;

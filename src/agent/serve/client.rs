@@ -3,7 +3,7 @@
 use super::{Serve, Settings};
 use crate::{
     agent::daemon::login::Login,
-    net::{accept::Peer, network::Network},
+    net::{accept::Peer, converse::Trouble, network::Network},
     store::Store,
     wire::sasl::Credentials,
 };
@@ -51,5 +51,15 @@ impl Client {
     ) -> Login {
         let directory = Arc::clone(&settings.directory);
         serve.limits.login(directory, credentials, (self.address(), &self.name), settings.per_user).await
+    }
+
+    /// Writes to the log how the connection was lost.
+    pub(super) fn lost(&self, trouble: &Trouble) {
+        let client = &self.name;
+        match trouble {
+            Trouble::Tls(fault) => tracing::info!(client, why = %fault, "no TLS with a client"),
+            Trouble::Stalled(_) => tracing::info!(client, %trouble, "cut off"),
+            _ => tracing::debug!(client, %trouble, "a connection was lost"),
+        }
     }
 }

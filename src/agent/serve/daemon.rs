@@ -5,7 +5,7 @@ use crate::{
     agent::daemon::{Reload, heed},
     net::{
         accept::{Caller, Closing, Door, Limits, serve, stdio},
-        converse::Manners,
+        converse::{Manners, Trouble, slow_handshake},
         link::Link,
         tls::Role,
     },
@@ -61,11 +61,13 @@ async fn session<S: Store + 'static>(serve: Arc<Serve<S>>, caller: Caller) {
     let Caller { wire, peer, door, closing, .. } = caller;
     let client = Client::new(peer);
     let link = match door::is_secure(door) {
-        true => match timeout(Manners::SERVER.handshake, role.secure(wire)).await {
-            Ok(Ok(stream)) => Link::Secure(Box::new(stream)),
-            Ok(Err(fault)) => return tracing::debug!(client = client.name, %fault, "no TLS came about"),
-            Err(_) => return tracing::debug!(client = client.name, "the TLS handshake took too long"),
-        },
+        true => {
+            let handshake = timeout(Manners::SERVER.handshake, role.secure(wire)).await;
+            match handshake.unwrap_or_else(|_| Err(slow_handshake())) {
+                Ok(stream) => Link::Secure(Box::new(stream)),
+                Err(fault) => return client.lost(&Trouble::Tls(fault)),
+            }
+        }
         false => Link::Plain(wire),
     };
     match door::is_imap(door) {

@@ -248,7 +248,7 @@ impl<S: Store + 'static> Agent<Server> for Pop3<S> {
     }
 
     fn trouble(&mut self, trouble: &Trouble) {
-        tracing::debug!(client = self.client.name, %trouble, "a connection was lost");
+        self.client.lost(trouble);
     }
 }
 

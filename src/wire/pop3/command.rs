@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_line_is_a_keyword_and_the_rest() {
-        let cases: [(&[u8], Option<(&str, &str)>); 8] = [
+        type Split<'a> = Option<(&'a str, &'a str)>;
+        let cases: [(&[u8], Split<'_>); 8] = [
             (b"STAT", Some(("STAT", ""))),
             (b"retr 1", Some(("retr", "1"))),
             (b"PASS  two words ", Some(("PASS", " two words "))),

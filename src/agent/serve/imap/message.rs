@@ -21,13 +21,16 @@ pub(super) struct Opened<S: Store> {
     octets: S::Octets,
 }
 
+/// The message, where more of it may follow; and the octets, where it is there.
+type Piece<S> = (Option<Opened<S>>, Option<Vec<u8>>);
+
 /// Reads octets of a message, which stays open behind them; `None` when it is gone.
 pub(super) fn read<S: Store>(
     (store, home, folder): (&S, &Home, &FolderName),
     kept: Option<Opened<S>>,
     uid: Uid,
     range: Range<u64>,
-) -> Result<(Option<Opened<S>>, Option<Vec<u8>>), Fault> {
+) -> Result<Piece<S>, Fault> {
     let kept = kept.filter(|kept| kept.uid == uid && kept.at == range.start);
     let mut opened = match kept {
         Some(kept) => kept,

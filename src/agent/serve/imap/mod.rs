@@ -233,7 +233,7 @@ impl<S: Store + 'static> Agent<Server> for Imap<S> {
     }
 
     fn trouble(&mut self, trouble: &Trouble) {
-        tracing::debug!(client = self.user.client.name, %trouble, "a connection was lost");
+        self.user.client.lost(trouble);
     }
 }
 

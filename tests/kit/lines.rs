@@ -1,0 +1,60 @@
+//! A client that says lines and hears lines; it judges nothing.
+
+use super::PATIENCE;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+/// A connection in the clear.
+pub struct Lines {
+    input: BufReader<TcpStream>,
+    output: TcpStream,
+}
+
+impl Lines {
+    /// Connects; the greeting is the first line to be heard.
+    pub fn connect(address: SocketAddr) -> Lines {
+        let output = TcpStream::connect(address).unwrap();
+        output.set_nodelay(true).unwrap();
+        output.set_read_timeout(Some(PATIENCE)).unwrap();
+        Lines { input: BufReader::new(output.try_clone().unwrap()), output }
+    }
+
+    /// Says a line; that the other side is gone shows when it is listened to.
+    pub fn say(&mut self, line: &str) {
+        let _ = self.output.write_all(format!("{line}\r\n").as_bytes());
+    }
+
+    /// The next line without its end; `None` when the other side closed.
+    pub fn hear(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        match self.input.read_until(b'\n', &mut line) {
+            Ok(count) if count > 0 => {
+                Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Hears lines up to one that begins so, which is the last of the answer.
+    pub fn until(&mut self, start: &str) -> Vec<String> {
+        let mut heard = Vec::new();
+        loop {
+            let line = self.hear().unwrap_or_else(|| panic!("closed before {start:?}, after {heard:?}"));
+            let found = line.starts_with(start);
+            heard.push(line);
+            if found {
+                return heard;
+            }
+        }
+    }
+
+    /// Says an IMAP command and hears its answer, which must be OK.
+    pub fn imap(&mut self, command: &str) -> Vec<String> {
+        self.say(&format!("t {command}"));
+        let heard = self.until("t ");
+        assert!(heard.last().is_some_and(|line| line.starts_with("t OK")), "{command}: {heard:?}");
+        heard
+    }
+}
