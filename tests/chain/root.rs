@@ -116,9 +116,8 @@ fn sent(network: &Network, command: Command) -> Output {
 fn a_key_that_its_user_may_not_read_is_told_at_the_start() {
     let Some(Started { network, house, .. }) = prepare() else { return };
     chown(house.path("key.pem"), None, Some(0)).unwrap();
-    let output = network.enter(&house.command("mail-relayd")).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(78), "{stderr}");
+    let (status, stderr) = Daemon::refused("mail-relayd", network.enter(&house.command("mail-relayd")));
+    assert_eq!(status, Some(78), "{stderr}");
     let key = house.path("key.pem").display().to_string();
     assert!(stderr.contains(&key) && stderr.contains("Permission denied"), "{stderr}");
     assert!(stderr.contains("the user \"mail\" must be able to read it"), "{stderr}");
@@ -128,9 +127,8 @@ fn a_key_that_its_user_may_not_read_is_told_at_the_start() {
 fn a_user_that_is_not_there_is_told_and_nothing_is_served_as_root() {
     let Some(Started { network, mut house, .. }) = prepare() else { return };
     house.set("user", "\"nobody-of-that-name\"");
-    let output = network.enter(&house.command("mail-relayd")).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(78), "{stderr}");
+    let (status, stderr) = Daemon::refused("mail-relayd", network.enter(&house.command("mail-relayd")));
+    assert_eq!(status, Some(78), "{stderr}");
     assert!(stderr.contains("there is no user \"nobody-of-that-name\""), "{stderr}");
     assert!(!house.path("state").exists());
 }

@@ -42,7 +42,17 @@ impl Daemon {
     }
 
     /// The same for one that may be killed on its way; then what it said.
-    pub fn try_spawn(name: &str, mut command: Command) -> Result<Daemon, String> {
+    pub fn try_spawn(name: &str, command: Command) -> Result<Daemon, String> {
+        Daemon::launch(name, command).map_err(|(_, said)| said)
+    }
+
+    /// The status and the words of one that must not become ready.
+    pub fn refused(name: &str, command: Command) -> (Option<i32>, String) {
+        let Err((status, said)) = Daemon::launch(name, command) else { panic!("{name} became ready") };
+        (status.code(), said)
+    }
+
+    fn launch(name: &str, mut command: Command) -> Result<Daemon, (ExitStatus, String)> {
         command.args(["--ready-fd", "1"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|fault| panic!("{name}: {fault}"));
@@ -64,8 +74,8 @@ impl Daemon {
             Err(_) => {
                 // What it said last is why.
                 daemon.kill_all();
-                daemon.wait();
-                return Err(format!("it said: {line:?}\n{}", daemon.log()));
+                let status = daemon.wait();
+                return Err((status, format!("it said: {line:?}\n{}", daemon.log())));
             }
         }
         Ok(daemon)
