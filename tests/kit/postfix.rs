@@ -18,6 +18,7 @@ pub struct Postfix {
     child: Child,
     address: SocketAddr,
     dir: PathBuf,
+    sbin: PathBuf,
 }
 
 impl Postfix {
@@ -56,7 +57,7 @@ impl Postfix {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut postfix = Postfix { child, address, dir };
+        let mut postfix = Postfix { child, address, dir, sbin: root.join("usr/sbin") };
         postfix.wait_ready();
         Some(postfix)
     }
@@ -102,6 +103,30 @@ impl Postfix {
             assert!(begun.elapsed() < PATIENCE, "no line with {texts:?}: {log}");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Has it try again, at once, what it put off.
+    pub fn flush(&self) {
+        let deferred = self.dir.join("queue/deferred");
+        let begun = Instant::now();
+        let mut found = Vec::new();
+        while found.is_empty() {
+            assert!(begun.elapsed() < PATIENCE, "nothing is deferred: {}", self.log());
+            let dirs = fs::read_dir(&deferred).into_iter().flatten().flatten();
+            let files = dirs.filter_map(|dir| fs::read_dir(dir.path()).ok()).flatten().flatten();
+            found = files.map(|file| file.path()).collect();
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        for file in found {
+            // Who tried it may hold it for a moment longer. A queue manager that meets it so leaves it lying until it
+            // is started again.
+            if let Ok(file) = fs::File::open(file) {
+                rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+            }
+        }
+        let mut command = Command::new(self.sbin.join("postqueue"));
+        command.arg("-c").arg(self.dir.join("conf")).arg("-f").env("MAIL_CONFIG", self.dir.join("conf"));
+        assert!(command.status().unwrap().success());
     }
 
     fn wait_ready(&mut self) {

@@ -23,8 +23,8 @@ fn example() -> (String, String) {
 
 /// A house whose accounts are reached through Postfix: carol has room for 600 octets, one message.
 struct Piped {
-    house: House,
     postfix: Postfix,
+    house: House,
     owner: (u32, u32),
 }
 
@@ -47,10 +47,7 @@ fn start() -> Option<Piped> {
     let services =
         master.replace("/usr/bin/mail-deliver", &command).replace("user=vmail", &format!("user={USER}"));
     assert!(services.contains(&command) && services.contains(USER), "{services}");
-    let settings = format!(
-        "virtual_mailbox_domains = example.org\nvirtual_mailbox_maps = static:x\nqueue_run_delay = 1s\n\
-         minimal_backoff_time = 1s\nmaximal_backoff_time = 2s\n{main}"
-    );
+    let settings = format!("virtual_mailbox_domains = example.org\nvirtual_mailbox_maps = static:x\n{main}");
     let postfix = Postfix::with(&house, &settings, &services)?;
     Some(Piped { house, postfix, owner })
 }
@@ -127,6 +124,7 @@ fn a_mailbox_that_is_full_or_can_not_be_written_is_tried_again_and_then_gets_its
     // 75 is EX_TEMPFAIL.
     piped.postfix.logged(&["to=<carol@example.org>", "dsn=4.3.0", "status=deferred", "over its quota"]);
     fs::remove_file(&piped.house.messages("carol", "")[0]).unwrap();
+    piped.postfix.flush();
     assert!(piped.texts("carol", 1)[0].contains("gr\u{fc}n 2"));
 
     let maildir = piped.house.maildir("bob");
@@ -136,5 +134,6 @@ fn a_mailbox_that_is_full_or_can_not_be_written_is_tried_again_and_then_gets_its
     piped.postfix.logged(&["to=<bob@example.org>", "dsn=4.3.0", "status=deferred", "Permission denied"]);
     assert!(piped.house.messages("bob", "").is_empty());
     chown(&maildir, Some(piped.owner.0), Some(piped.owner.1)).unwrap();
+    piped.postfix.flush();
     assert!(piped.texts("bob", 1)[0].contains("gr\u{fc}n 3"));
 }
