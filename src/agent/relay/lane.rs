@@ -22,7 +22,10 @@ use crate::{
 };
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -90,12 +93,28 @@ pub(super) struct Lanes {
     known: Mutex<HashMap<NextHop, Arc<Lane>>>,
     /// Connections that may yet be made: descriptors are needed for other things, too.
     free: Semaphore,
+    /// Messages that may yet be taken up.
+    room: AtomicUsize,
 }
 
 impl Lanes {
     /// At most so many connections at once, to all destinations.
     pub(super) fn new(most: usize) -> Lanes {
-        Lanes { known: Mutex::default(), free: Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)) }
+        Lanes {
+            known: Mutex::default(),
+            free: Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)),
+            room: AtomicUsize::new(usize::MAX),
+        }
+    }
+
+    /// Says how many messages may yet be taken up. Each destination may keep a quarter of them waiting, so that a few
+    /// which take their time leave room for all others.
+    pub(super) fn leave_room(&self, room: usize) {
+        self.room.store(room, Ordering::Relaxed);
+    }
+
+    fn share(&self) -> usize {
+        (self.room.load(Ordering::Relaxed) / 4).clamp(1, QUEUE_MAX)
     }
 
     /// True when others wait for a connection of their own.
@@ -156,8 +175,8 @@ impl Lane {
         state.workers > 0 || !state.queue.is_empty()
     }
 
-    /// Puts a job into the queue; true when a worker is to be started for it.
-    fn push(&self, job: Job) -> bool {
+    /// Puts a job into the queue, where at most so many may wait; true when a worker is to be started for it.
+    fn push(&self, job: Job, most: usize) -> bool {
         let mut state = self.state();
         match &state.rests {
             Some((until, why)) if Instant::now() < *until => {
@@ -168,7 +187,7 @@ impl Lane {
             }
             _ => state.rests = None,
         }
-        if state.queue.len() >= QUEUE_MAX {
+        if state.queue.len() >= most {
             drop(state);
             let _ = job.answer.send(Carried::Crowded);
             return false;
@@ -290,7 +309,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         if closing.is_wanted() {
             return;
         }
-        if lane.push(job) {
+        if lane.push(job, self.lanes.share()) {
             tokio::spawn(work(Arc::clone(self), hop.clone(), lane, closing.clone()));
         }
     }
@@ -427,7 +446,7 @@ mod tests {
             .filter(|_| {
                 let (job, answer) = job();
                 waiting.push(answer);
-                lane.push(job)
+                lane.push(job, QUEUE_MAX)
             })
             .count();
         assert_eq!(started, WORKERS_FIRST);
@@ -439,21 +458,45 @@ mod tests {
     fn a_destination_that_can_not_be_reached_is_left_alone() {
         let lane = Lane::default();
         let (first, mut answer) = job();
-        assert!(lane.push(first));
+        assert!(lane.push(first, QUEUE_MAX));
         lane.unreachable(Verdict::Later(Why::new(4, 1, "refused")));
         assert_eq!(text(answer.try_recv()), "4");
         let (second, mut answer) = job();
-        assert!(!lane.push(second));
+        assert!(!lane.push(second, QUEUE_MAX));
         assert_eq!(text(answer.try_recv()), "4");
         assert!(lane.leave());
         assert!(!lane.is_busy());
+    }
+
+    #[test]
+    fn destinations_that_take_their_time_leave_room_for_the_others() {
+        let lanes = Lanes::new(1);
+        let (mut room, mut kept) = (1000, Vec::new());
+        for destination in 0..10 {
+            let lane = lanes.of(&NextHop::Domain(format!("slow{destination}.example")));
+            loop {
+                lanes.leave_room(room);
+                let (job, mut answer) = job();
+                lane.push(job, lanes.share());
+                if text(answer.try_recv()) == "crowded" {
+                    break;
+                }
+                kept.push(answer);
+                room -= 1;
+            }
+        }
+        assert!(room > 50, "{room}");
+        let (job, mut answer) = job();
+        lanes.leave_room(0);
+        lanes.of(&NextHop::Domain("quick.example".into())).push(job, lanes.share());
+        assert_eq!(text(answer.try_recv()), "waiting");
     }
 
     #[tokio::test]
     async fn a_worker_that_panics_frees_its_place_and_those_who_wait() {
         let lane = Arc::new(Lane::default());
         let (first, mut answer) = job();
-        assert!(lane.push(first));
+        assert!(lane.push(first, QUEUE_MAX));
         let of = Arc::clone(&lane);
         let broken = tokio::spawn(async move {
             let _place = Place(&of);
@@ -469,11 +512,11 @@ mod tests {
     fn a_domain_that_takes_no_mail_fails_those_that_wait_and_no_others() {
         let lane = Lane::default();
         let (first, mut answer) = job();
-        lane.push(first);
+        lane.push(first, QUEUE_MAX);
         lane.unreachable(Verdict::Never(Why::new(1, 10, "null MX")));
         assert_eq!(text(answer.try_recv()), "5");
         let (second, mut answer) = job();
-        assert!(lane.push(second));
+        assert!(lane.push(second, QUEUE_MAX));
         assert_eq!(text(answer.try_recv()), "waiting");
     }
 
@@ -482,7 +525,7 @@ mod tests {
         let lane = Lane::default();
         let open = lane.connected();
         let (first, mut answer) = job();
-        lane.push(first);
+        lane.push(first, QUEUE_MAX);
         lane.unreachable(Verdict::Later(Why::new(4, 1, "421 too many")));
         assert_eq!(text(answer.try_recv()), "waiting");
         assert_eq!(lane.state().most, 1);

@@ -25,7 +25,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         let mut under_way = JoinSet::new();
         while !closing.is_wanted() {
             while under_way.try_join_next().is_some() {}
-            let room = UNDER_WAY.saturating_sub(under_way.len()).min(BATCH);
+            let room = UNDER_WAY.saturating_sub(under_way.len());
+            self.lanes.leave_room(room);
+            let room = room.min(BATCH);
             let mut wait = self.until_due();
             if room > 0 && wait.is_zero() {
                 let leases = self.claim(room).await;
