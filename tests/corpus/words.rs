@@ -144,7 +144,7 @@ proptest! {
                 None => ("plain".to_owned(), "plain".to_owned()),
             };
             // Between two encoded words white space means nothing (section 6.2).
-            if !meant.is_empty() && !(behind_word && word.is_some()) {
+            if !meant.is_empty() && (!behind_word || word.is_none()) {
                 meant.push(' ');
             }
             if !body.is_empty() {
