@@ -344,3 +344,42 @@ fn a_report_that_can_not_be_delivered_is_dropped_and_the_log_names_it() {
     assert!(daemon.stop().success());
     assert_eq!(fs::read_dir(house.path("state/spool/queue")).unwrap().count(), 0);
 }
+
+#[test]
+fn whatever_hosts_do_each_recipient_gets_it_once() {
+    let (zone, first, second, mut house) = two_hosts();
+    house.set("relayd.retry", "[\"1s\"]");
+    let stages = [Stage::Greeting, Stage::Ehlo, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Dot];
+    for (at, stage) in stages.into_iter().cycle().take(30).enumerate() {
+        let act = match at % 4 {
+            0 => Act::HangUp,
+            1 => Act::Say("421 4.3.2 no".into()),
+            2 => Act::Say("no reply at all".into()),
+            _ => Act::Say("451 4.3.0 no".into()),
+        };
+        let host = if at % 3 == 0 { &second } else { &first };
+        host.once(stage, "", act);
+    }
+    for n in 0..5 {
+        let domain = format!("domain{n}.example");
+        zone.mx(&domain, 10, "first.example.com").mx(&domain, 20, "second.example.com");
+    }
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let mut wanted = Vec::new();
+    for n in 0..40 {
+        let to: Vec<String> = ["a", "b"].map(|name| format!("{name}{n}@domain{}.example", n % 5)).into();
+        send(&daemon, "alice@example.org", &to.iter().map(String::as_str).collect::<Vec<_>>());
+        wanted.extend(to.into_iter().map(|to| format!("TO:<{to}>")));
+    }
+    let begun = std::time::Instant::now();
+    while fs::read_dir(house.path("state/spool/queue")).unwrap().count() > 0 {
+        assert!(begun.elapsed() < 2 * crate::kit::PATIENCE, "{}", daemon.log());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let got = [first.got(), second.got()].concat();
+    let mut got: Vec<String> = got.into_iter().flat_map(|got| got.rcpts).collect();
+    got.sort();
+    wanted.sort();
+    assert_eq!(got, wanted, "{}", daemon.log());
+    assert!(daemon.log().contains("a host put a message off"), "{}", daemon.log());
+}
