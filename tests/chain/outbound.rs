@@ -302,6 +302,25 @@ fn what_one_host_puts_off_as_a_whole_the_next_one_gets() {
 }
 
 #[test]
+fn a_host_that_wants_nothing_at_one_address_is_asked_at_another() {
+    let (zone, first, second, house) = two_hosts();
+    let daemon = Daemon::start(&house, "mail-relayd");
+    for (name, busy, other) in [("one", &first, &second), ("two", &second, &first)] {
+        for stage in [Stage::Greeting, Stage::Mail] {
+            let domain = format!("{name}{stage:?}.example").to_lowercase();
+            let host = format!("mx.{domain}");
+            zone.mx(&domain, 10, &host).host(&host, "127.0.0.2").host(&host, "127.0.0.3");
+            other.relent();
+            busy.relent().always(stage, "", Act::Say("421 4.3.2 busy".into()));
+            let before = other.got().len();
+            send(&daemon, "alice@example.org", &[&format!("x@{domain}")]);
+            assert_eq!(other.wait(before + 1)[before].rcpts, [format!("TO:<x@{domain}>")]);
+        }
+    }
+    assert!(!daemon.log().contains(" put off "), "{}", daemon.log());
+}
+
+#[test]
 fn what_all_hosts_put_off_waits_with_the_last_ones_word() {
     let (_zone, first, second, house) = two_hosts();
     first.always(Stage::Mail, "", Act::Say("452 4.3.1 full".into()));

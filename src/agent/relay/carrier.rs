@@ -43,6 +43,8 @@ pub(super) struct Ended {
     pub(super) unreachable: Option<Why>,
     /// A job that is for the next host.
     pub(super) aside: Option<Aside>,
+    /// It could be connected to.
+    pub(super) connected: bool,
 }
 
 /// A job that a host put off as a whole: the next one may take it now (RFC 5321 section 5.1).
@@ -76,6 +78,7 @@ pub(super) struct Carrier<S: Store, Q: Spool> {
     settings: Arc<Settings>,
     closing: Closing,
     load: Load,
+    connected: bool,
     host: String,
     job: Option<Job>,
     text: Text<Q::Octets>,
@@ -111,6 +114,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
             settings,
             closing,
             load,
+            connected: false,
             host: String::new(),
             job: None,
             text: Text::None,
@@ -136,7 +140,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
             }
             talked => talked,
         };
-        Ended { unreachable: talked.err().map(|failure| why(failure.verdict)), aside: self.load.aside }
+        let unreachable = talked.err().map(|failure| why(failure.verdict));
+        Ended { unreachable, aside: self.load.aside, connected: self.connected }
     }
 
     async fn connection(&mut self, hop: &NextHop, host: &Host, tls: Tls) -> Result<(), Failure> {
@@ -149,6 +154,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
             Place::Unix(path) => dial::unix(path, DIAL).await.map(Wire::Unix),
         };
         let wire = wire.map_err(|fault| lost(Stage::Greeting, fault.to_string()))?;
+        self.connected = true;
         let role = match tls {
             Tls::AsItIs if host.security != Some(Security::Implicit) => Role::None,
             _ => {

@@ -374,6 +374,7 @@ async fn once<S: Store + 'static, Q: Spool + 'static>(
     let mut last = Verdict::Later(Why::new(4, 4, format!("{hop} has no usable mail host")));
     let mut tried = false;
     let mut served = false;
+    let mut connected = false;
     let mut aside: Option<Aside> = None;
     while let Some(host) = walk.next(settings).await {
         let host = match host {
@@ -389,13 +390,19 @@ async fn once<S: Store + 'static, Q: Spool + 'static>(
                 continue;
             }
         };
+        if host.again && !connected {
+            continue;
+        }
         let load = Load { aside: aside.take(), only: served, more_hosts: !walk.is_over() };
         let carrier =
             Carrier::new(Arc::clone(relay), Arc::clone(lane), Arc::clone(settings), closing.clone(), load);
         let ended = carrier.go(hop, &host).await;
         aside = ended.aside;
+        connected = ended.connected;
         match ended.unreachable {
             None => served = true,
+            // What the host said by its first address tells more.
+            Some(_) if host.again && !connected => {}
             Some(why) => {
                 tracing::info!(to = %hop, host = host.name, why = why.text, "a host could not be used");
                 // Whatever a host says to us before it heard of a message, says nothing of the message.

@@ -50,6 +50,8 @@ pub(super) struct Host {
     pub(super) place: Place,
     /// What was decided about TLS; `None` is opportunistic.
     pub(super) security: Option<Security>,
+    /// The host before, by its other addresses: of use where that one could be connected to.
+    pub(super) again: bool,
 }
 
 /// Where a host is.
@@ -83,7 +85,7 @@ impl Walk {
                     return Err(hosts::to_ourselves(&walk.domain));
                 }
                 let (name, place) = (walk.domain.clone(), Place::Tcp(vec![to]));
-                walk.ready.push_back(Host { name, place, security: None });
+                walk.ready.push_back(Host { name, place, security: None, again: false });
             }
             NextHop::Domain(domain) => walk.groups = groups(domain, settings).await?.into(),
         }
@@ -124,7 +126,11 @@ impl Walk {
                         self.groups.clear();
                         return Err(hosts::to_ourselves(&self.domain));
                     }
-                    found.push(Host { name, place: Place::Tcp(to), security: None });
+                    let rest = to.get(1..).unwrap_or_default().to_vec();
+                    let host = Host { name, place: Place::Tcp(to), security: None, again: false };
+                    let other = Host { place: Place::Tcp(rest), again: true, ..host.clone() };
+                    found.push(host);
+                    found.extend(Some(other).filter(|other| other.place != Place::Tcp(Vec::new())));
                 }
                 Err(fault) => outcome = Err(unknown_host(&self.domain, &name, &fault)),
             }
@@ -174,13 +180,13 @@ async fn smarthost(settings: &Settings) -> Result<Host, Verdict> {
     match &smarthost.target {
         Target::Unix(path) => {
             let name = path.display().to_string();
-            Ok(Host { name, place: Place::Unix(path.clone()), security })
+            Ok(Host { name, place: Place::Unix(path.clone()), security, again: false })
         }
         Target::Host(name, port) => {
             let found = dial::resolve(name, *port, PATIENCE)
                 .await
                 .map_err(|fault| Verdict::Later(Why::new(4, 3, format!("the smarthost {name}: {fault}"))))?;
-            Ok(Host { name: name.clone(), place: Place::Tcp(found), security })
+            Ok(Host { name: name.clone(), place: Place::Tcp(found), security, again: false })
         }
     }
 }
