@@ -15,6 +15,7 @@ mod crash {
     mod ledger;
     mod order;
     mod random;
+    mod serve;
     mod trace;
 }
 

@@ -5,7 +5,7 @@ use super::{
     disk::{Dir, named},
 };
 use rustix::{
-    fs::{AtFlags, FlockOperation, Mode, OFlags},
+    fs::{AtFlags, CWD, FlockOperation, Mode, OFlags},
     io::Errno,
     process::Pid,
 };
@@ -14,6 +14,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io::{self, Read, Write},
+    os::fd::AsRawFd as _,
     sync::{Condvar, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -74,25 +75,47 @@ impl Drop for Dotlock {
     }
 }
 
-/// Makes the lock file; `None` when it is there.
+/// Makes the lock file; `None` when it is there. It gets its name only with its text in it, so that who dies on the way leaves
+/// none whose owner can't be asked.
 fn make(dir: &Dir, lock: &OsStr, host: &str) -> io::Result<Option<(u64, u64)>> {
+    if dir.stat(lock)?.is_some() {
+        return Ok(None);
+    }
+    let wrong = |fault: io::Error| named(&dir.path().join(lock), fault);
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let nameless = rustix::fs::openat(dir.fd(), ".", flags, Mode::from_raw_mode(0o600));
+    let Ok(fd) = nameless else { return make_by_name(dir, lock, host).map_err(wrong) };
+    let mut file = File::from(fd);
+    let identity = mark(&mut file, host).map_err(wrong)?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match rustix::fs::linkat(CWD, path, dir.fd(), lock, AtFlags::SYMLINK_FOLLOW) {
+        Ok(()) => Ok(Some(identity)),
+        Err(Errno::EXIST) => Ok(None),
+        // There is no /proc, or the file system can't.
+        Err(Errno::NOENT | Errno::PERM | Errno::OPNOTSUPP | Errno::XDEV) => {
+            make_by_name(dir, lock, host).map_err(wrong)
+        }
+        Err(fault) => Err(wrong(fault.into())),
+    }
+}
+
+/// The same where files need a name from the start.
+fn make_by_name(dir: &Dir, lock: &OsStr, host: &str) -> io::Result<Option<(u64, u64)>> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat(dir.fd(), lock, flags, Mode::from_raw_mode(0o600)) {
-        Ok(fd) => {
-            let mut file = File::from(fd);
-            let written = file.write_all(format!("{}:{host}", std::process::id()).as_bytes());
-            let stat = rustix::fs::fstat(&file).map_err(io::Error::from);
-            match written.and(stat) {
-                Ok(stat) => Ok(Some((stat.st_dev, stat.st_ino))),
-                Err(fault) => {
-                    let _ = rustix::fs::unlinkat(dir.fd(), lock, AtFlags::empty());
-                    Err(named(&dir.path().join(lock), fault))
-                }
-            }
-        }
+        Ok(fd) => mark(&mut File::from(fd), host).map(Some).inspect_err(|_| {
+            let _ = rustix::fs::unlinkat(dir.fd(), lock, AtFlags::empty());
+        }),
         Err(Errno::EXIST) => Ok(None),
-        Err(fault) => Err(named(&dir.path().join(lock), fault.into())),
+        Err(fault) => Err(fault.into()),
     }
+}
+
+/// Writes whose it is; answers with what the file is.
+fn mark(file: &mut File, host: &str) -> io::Result<(u64, u64)> {
+    file.write_all(format!("{}:{host}", std::process::id()).as_bytes())?;
+    let stat = rustix::fs::fstat(&*file)?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// Takes away a lock whose owner is dead or, at `now`, silent; true when it may be free now.

@@ -50,7 +50,19 @@ impl Lines {
         }
     }
 
-    /// Says an IMAP command and hears its answer, which must be OK.
+    /// Says an IMAP command and hears its answer; `None` when the other side is gone before that.
+    pub fn ask(&mut self, command: &str) -> Option<Vec<String>> {
+        self.say(&format!("t {command}"));
+        let mut heard = Vec::new();
+        loop {
+            heard.push(self.hear()?);
+            if heard.last().is_some_and(|line| line.starts_with("t ")) {
+                return Some(heard);
+            }
+        }
+    }
+
+    /// The same for one whose answer must be OK.
     pub fn imap(&mut self, command: &str) -> Vec<String> {
         self.say(&format!("t {command}"));
         let heard = self.until("t ");
