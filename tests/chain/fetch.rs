@@ -358,3 +358,21 @@ fn a_full_disk_loses_nothing() {
     done(&into(&house, &source.url("imap"), &["--delete"]));
     assert_eq!((kept(&house, "").len(), source.uids().len()), (3, 0));
 }
+
+#[test]
+fn a_name_that_a_pop3_server_uses_again_is_another_message() {
+    for flag in ["--delete", "--keep"] {
+        let (house, source) = (House::new(), Source::new());
+        let url = source.url("pop3");
+        source.put(1, "Subject: one\r\n\r\n", "");
+        done(&into(&house, &url, &[flag]));
+        if flag == "--keep" {
+            // Somebody else deletes it, and a run sees that it is gone.
+            source.clear();
+            done(&into(&house, &url, &[flag]));
+        }
+        source.put(1, "Subject: other\r\n\r\n", "");
+        done(&into(&house, &url, &[flag]));
+        assert_eq!(kept(&house, ""), ["Subject: one\n\n", "Subject: other\n\n"], "{flag}");
+    }
+}

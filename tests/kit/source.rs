@@ -80,6 +80,11 @@ impl Source {
         self.shared.lock().unwrap().messages.iter().map(|message| message.uid).collect()
     }
 
+    /// Removes all messages.
+    pub fn clear(&self) {
+        self.shared.lock().unwrap().messages.clear();
+    }
+
     /// Gives all UIDs another meaning.
     pub fn renumber(&self, validity: u32) {
         self.shared.lock().unwrap().validity = validity;

@@ -46,6 +46,7 @@ pub(super) async fn fetch<S: Store<Draft: 'static> + 'static>(
         names: HashMap::new(),
         numbers: HashMap::new(),
         marked: 0,
+        deleted: HashSet::new(),
         trouble: None,
         ended: lost,
     };
@@ -64,8 +65,9 @@ struct Maildrop<'a, S: Store> {
     names: HashMap<u32, Name>,
     /// The numbers of each name: two copies of one message may have the same (RFC 1939 section 7).
     numbers: HashMap<Arc<str>, Vec<u32>>,
-    /// Messages to be deleted.
+    /// Messages to be deleted: their number, and their names.
     marked: u64,
+    deleted: HashSet<Arc<str>>,
     trouble: Option<String>,
     ended: Verdict,
 }
@@ -131,18 +133,26 @@ impl<S: Store<Draft: 'static> + 'static> Maildrop<'_, S> {
             Ask::Deletions => {
                 self.catch.finish().await?;
                 let names = self.catch.deletable();
-                let numbers = names.iter().filter_map(|name| match name {
-                    Name::Uidl(name) => self.numbers.get(name),
-                    Name::Uid(_) => None,
-                });
-                let numbers: Vec<u32> = numbers.flatten().copied().collect();
+                for name in names {
+                    if let Name::Uidl(name) = name {
+                        self.deleted.insert(name);
+                    }
+                }
+                let numbers = self.deleted.iter().filter_map(|name| self.numbers.get(name)).flatten();
+                let mut numbers: Vec<u32> = numbers.copied().collect();
+                numbers.sort_unstable();
                 self.marked = numbers.len() as u64;
                 return Ok(Answer::Numbers(numbers));
             }
             Ask::Over(outcome) => {
                 self.ended = Verdict::Done;
                 match outcome {
-                    Ok(()) if self.marked > 0 => self.catch.deleted(self.marked),
+                    Ok(()) if self.marked > 0 => {
+                        // The server may give their names to others from now on.
+                        let left = self.numbers.keys().filter(|name| !self.deleted.contains(*name));
+                        self.catch.forget(&left.map(|name| &**name).collect())?;
+                        self.catch.deleted(self.marked);
+                    }
                     Ok(()) => {}
                     Err(why) => self.catch.undeleted(why),
                 }

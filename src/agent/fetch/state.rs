@@ -268,17 +268,16 @@ impl State {
         Ok(())
     }
 
-    /// Forgets names that the server has no more, once they are many. A maildrop that looks empty may only be out of order:
-    /// then nothing is forgotten.
+    /// Forgets names that the server has no more: it may give them to other messages (RFC 1939 section 7).
     pub fn forget(&mut self, present: &HashSet<&str>) -> io::Result<()> {
         let Some(known) = self.folders.get_mut("") else { return Ok(()) };
-        let gone = known.named.iter().filter(|name| !present.contains(name.as_str())).count();
-        if present.is_empty() || gone <= present.len().saturating_add(1000) {
-            return Ok(());
-        }
+        let before = (known.named.len(), known.begun.len());
         known.named.retain(|name| present.contains(name.as_str()));
         known.begun.retain(|name, _| matches!(name, Name::Uidl(name) if present.contains(&**name)));
-        self.rewrite()
+        match before == (known.named.len(), known.begun.len()) {
+            true => Ok(()),
+            false => self.rewrite(),
+        }
     }
 
     /// Rewrites the journal without what is no longer true, where that is worth it.
@@ -468,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_pop3_are_kept_one_a_line_and_forgotten_when_many_are_gone() {
+    fn names_of_pop3_are_kept_one_a_line_and_forgotten_when_they_are_gone() {
         let scratch = Scratch::new("fetch-uidl");
         let mut state = open(&scratch, POP3);
         let name = |number: u32| Name::Uidl(format!("u{number}").into());
@@ -480,12 +479,19 @@ mod tests {
         let mut state = open(&scratch, POP3);
         let known = state.known("").unwrap();
         assert!(known.is_taken(&name(1499)) && known.begun(&name(1500)) == Some(5));
-        state.forget(&HashSet::new()).unwrap();
-        assert!(state.known("").unwrap().is_taken(&name(3)), "an empty maildrop may be out of order");
+        let text_before = text(&scratch, POP3);
+        let all: Vec<String> = (0..=1500).map(|number| format!("u{number}")).collect();
+        state.forget(&all.iter().map(String::as_str).collect()).unwrap();
+        assert_eq!(text(&scratch, POP3), text_before, "nothing is gone, and nothing is written");
         state.forget(&HashSet::from(["u3"])).unwrap();
         drop(state);
-        let state = open(&scratch, POP3);
-        assert!(state.known("").unwrap().is_taken(&name(3)) && !state.known("").unwrap().is_taken(&name(4)));
+        let mut state = open(&scratch, POP3);
+        let known = state.known("").unwrap();
+        assert!(known.is_taken(&name(3)) && !known.is_taken(&name(4)) && known.begun(&name(1500)).is_none());
+        // A maildrop that is empty now may use all names again.
+        state.forget(&HashSet::new()).unwrap();
+        drop(state);
+        assert!(open(&scratch, POP3).known("").is_none_or(|known| !known.is_taken(&name(3))));
     }
 
     #[test]
