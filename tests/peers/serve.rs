@@ -164,6 +164,10 @@ for begin in ('tls', 'starttls'):
         assert ok(m.fetch(str(number), '(BODY.PEEK[1])'))[0][1] == body
     assert ok(m.search(None, 'SUBJECT', '"message 2"')) == [b'2']
     assert ok(m.search(None, 'LARGER', '20000')) == [b'4']
+    assert ok(m.search(None, 'BODY', '"Many Lines"')) == [b'4']
+    assert ok(m.search(None, 'TEXT', '"message 3"', 'NOT', 'BODY', 'end')) == [b'3']
+    m.literal = 'GR\u00dcN'.encode()
+    assert ok(m.search('UTF-8', 'BODY')) == [b'2']
     m.logout()
 
 m = imaplib.IMAP4_SSL('127.0.0.1', imaps, ssl_context=trust)

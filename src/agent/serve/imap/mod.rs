@@ -1,10 +1,12 @@
 //! One IMAP connection: answers what its session asks. Folders and messages are asked of the store on threads that may
 //! block.
 //!
-//! `selected` has what is asked of the selected folder, `message` how messages are read, `append` how one comes in.
+//! `selected` has what is asked of the selected folder, `message` how messages are read, `search` how their text is searched, `append` how
+//! one comes in.
 
 mod append;
 mod message;
+mod search;
 mod selected;
 
 use super::{Serve, Settings, client::Client};

@@ -3,6 +3,7 @@
 use super::{
     User, confused, done,
     message::{self, Opened, Outlines},
+    search,
 };
 use crate::{
     mail::{
@@ -105,7 +106,7 @@ impl<S: Store + 'static> Selected<S> {
             Ask::Outline(uid) => self.outline(user, uid).await,
             Ask::Read { uid, range } => self.read(user, uid, range).await,
             Ask::Search(key) => {
-                let found = user.ask(move |store, home| store.search(home, &folder, &key)).await;
+                let found = user.ask(move |store, home| search::search((store, home, &folder), key)).await;
                 found.map_or_else(Answer::No, Answer::Found)
             }
             Ask::Changes { since } => self.changes(user, since).await,
