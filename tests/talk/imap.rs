@@ -106,9 +106,12 @@ pub struct Keeper {
     home: Home,
     logged_in: bool,
     selected: Option<(FolderName, bool)>,
-    open: Option<(FolderName, Flags, Option<SystemTime>, u64, Vec<u8>)>,
+    open: Option<Coming>,
     count: u64,
 }
+
+/// A message that is being appended: where to, with which flags and date, how many octets, and those that came.
+type Coming = (FolderName, Flags, Option<SystemTime>, u64, Vec<u8>);
 
 pub fn folder(name: &str) -> FolderName {
     FolderName::parse(name, '/').unwrap()

@@ -347,7 +347,7 @@ impl Maildrop {
                 }
             }
             Ask::Names { from, most } => {
-                assert!(self.login.is_some() && from >= 1 && most >= 1 && most <= Server::NAMES);
+                assert!(self.login.is_some() && from >= 1 && (1..=Server::NAMES).contains(&most));
                 let all = (from..=MESSAGES.len() as u32).take(most as usize);
                 Answer::Names(all.map(|number| format!("{number:08x}6b05e3ac")).collect())
             }
