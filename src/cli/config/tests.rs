@@ -82,7 +82,7 @@ fn every_fault_is_told_with_its_place() {
         ("hostnmae = \"x\"", "1:1: unknown key `hostnmae`; did you mean `hostname`?"),
         ("[relayd]\n\n  stmp = []", "3:3: unknown key `stmp` in [relayd]; did you mean `smtp`?"),
         ("[relayd]\nqqqqqqqq = 1", "2:1: unknown key `qqqqqqqq` in [relayd]; known here: allow_plaintext, "),
-        ("[serve]\nimap = []", "1:2: unknown key `serve`; known here: accounts, "),
+        ("[filter]\nimap = []", "1:2: unknown key `filter`; known here: accounts, "),
         ("user = 5", "1:8: user: expected a string in quotes, not an integer"),
         ("é = 1\n", "1:1: "),
         ("user = 'é' x", "1:12: "),
