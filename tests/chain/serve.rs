@@ -74,6 +74,21 @@ fn append(session: &mut Lines, folder: &str, subject: &str) {
 }
 
 #[test]
+fn what_a_client_calls_itself_is_logged_once_however_often_it_says_so() {
+    let house = house();
+    let daemon = Daemon::start(&house, "mail-serve");
+    let mut lines = Lines::connect(daemon.tcp("imap"));
+    lines.hear().unwrap();
+    for number in 0..5 {
+        lines.imap(&format!("ID (\"name\" \"client-{number}\")"));
+    }
+    lines.imap("LOGIN alice wonderland");
+    daemon.logged("logged in");
+    let log = daemon.log();
+    assert!(log.contains("client-0") && log.matches("calls itself").count() == 1, "{log}");
+}
+
+#[test]
 fn uids_of_a_folder_that_was_made_anew_name_none_of_its_messages() {
     for command in [
         "UID STORE 1 +FLAGS (\\Deleted)",
