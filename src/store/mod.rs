@@ -342,6 +342,11 @@ pub trait Store: Send + Sync {
         uids: &UidSet,
         most: usize,
     ) -> Result<Vec<Measure>, Fault>;
+    /// The measure of one message, its size as [`Store::read`] gives it, whatever else may say otherwise; `None` when it is not
+    /// there.
+    fn counted(&self, home: &Home, folder: &FolderName, uid: Uid) -> Result<Option<Measure>, Fault> {
+        Ok(self.measures(home, folder, &UidSet::new([uid..=uid]), 1)?.pop())
+    }
     /// What changed after `since`, a modseq of this folder. All of it, where that is too long ago to be known.
     fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq) -> Result<Changes, Fault>;
     /// The octets of a message in `range`, counted with CR LF line ends.

@@ -8,9 +8,10 @@ use posthaste::{
 };
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 fn store() -> Maildir {
@@ -193,6 +194,45 @@ fn messages_of_other_programs_have_the_sizes_that_they_have() {
     let in_new: Vec<PathBuf> =
         fs::read_dir(scratch.path().join("new")).unwrap().map(|it| it.unwrap().path()).collect();
     assert!(in_new.is_empty(), "{in_new:?}");
+}
+
+#[test]
+fn a_message_that_is_edited_in_place_has_the_size_that_it_has_now() {
+    let (scratch, store) = (Scratch::new(), store());
+    let home = scratch.home();
+    put(&scratch, "cur/1000.a.h,S=4,W=6:2,");
+    let path = scratch.path().join("cur/1000.a.h,S=4,W=6:2,");
+    let write = |text: &str, hour: u64| {
+        let mut file = fs::File::create(&path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(hour * 3600)).unwrap();
+    };
+    // Longer than its name says, as long with other lines, shorter, as long as the name says, and as it says.
+    for (hour, text) in
+        [(1, "a\nb\n"), (2, "a\nb\nc\n"), (3, "abcd\n\n"), (4, "a"), (5, "abc\n"), (6, "a\nb\n")]
+    {
+        write(text, hour);
+        let wire = text.replace('\n', "\r\n");
+        let measures = store.measures(&home, &inbox(), &all(), 9).unwrap();
+        assert_eq!((measures.len(), measures[0].octets), (1, wire.len() as u64), "{text:?}");
+        assert_eq!(octets(&store, &home, "INBOX", 1), wire.as_bytes());
+    }
+}
+
+#[test]
+fn what_a_name_says_is_not_what_is_announced() {
+    for name in ["S=4,W=4", "S=4,W=5", "S=4,W=8", "S=4,W=6", "S=3,W=5", "W=7"] {
+        let (scratch, store) = (Scratch::new(), store());
+        let home = scratch.home();
+        put(&scratch, "new/1000.a.h");
+        fs::remove_file(scratch.path().join("new/1000.a.h")).unwrap();
+        fs::write(scratch.path().join(format!("new/1000.a.h,{name}")), "a\nb\n").unwrap();
+        store.measures(&home, &inbox(), &all(), 9).unwrap();
+        assert_eq!(octets(&store, &home, "INBOX", 1), b"a\r\nb\r\n", "{name}");
+        let counted = store.counted(&home, &inbox(), 1).unwrap();
+        assert_eq!(counted.map(|one| one.octets), Some(6), "{name}");
+        assert!(store.counted(&home, &inbox(), 2).unwrap().is_none());
+    }
 }
 
 #[test]

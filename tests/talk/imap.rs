@@ -294,6 +294,12 @@ impl Keeper {
                         .collect(),
                 )
             }
+            Ask::Size(uid) => {
+                let counted = store.counted(&home, &self.here(), uid)?.into_iter();
+                Answer::Measures(
+                    counted.map(|one| Measure { uid: one.uid, octets: one.octets, date: one.date }).collect(),
+                )
+            }
             Ask::Heads(uids) => {
                 assert!(!uids.is_empty());
                 let (mut heads, mut sum) = (Vec::new(), 0);

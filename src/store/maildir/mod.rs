@@ -137,6 +137,10 @@ impl Store for Maildir {
         self.0.measures(home, folder, uids, most)
     }
 
+    fn counted(&self, home: &Home, folder: &FolderName, uid: Uid) -> Result<Option<Measure>, Fault> {
+        self.0.counted(home, folder, uid)
+    }
+
     fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq) -> Result<Changes, Fault> {
         self.0.changes(home, folder, since)
     }

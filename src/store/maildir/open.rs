@@ -3,7 +3,7 @@
 use super::{
     Inner,
     account::{Opened, held},
-    read::{self, Measured, Octets},
+    read::{self, Hints, Measured, Octets},
 };
 use crate::{
     mail::{
@@ -68,11 +68,25 @@ impl Inner {
         let there: Vec<Uid> = opened.fresh(self)?.among(uids).map(|(uid, _)| uid).take(most).collect();
         let mut measures = Vec::with_capacity(there.len());
         for uid in there {
-            if let Some(measured) = self.measured(&opened, uid)? {
+            if let Some(measured) = self.measured(&opened, uid, false)? {
                 measures.push(Measure { uid, octets: measured.wire, date: measured.date });
             }
         }
         Ok(measures)
+    }
+
+    pub(super) fn counted(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uid: Uid,
+    ) -> Result<Option<Measure>, Fault> {
+        let opened = Opened::open(self, home, folder)?;
+        if !opened.fresh(self)?.messages.contains_key(&uid) {
+            return Ok(None);
+        }
+        let measured = self.measured(&opened, uid, true)?;
+        Ok(measured.map(|measured| Measure { uid, octets: measured.wire, date: measured.date }))
     }
 
     pub(super) fn octets(
@@ -86,10 +100,12 @@ impl Inner {
         if !opened.fresh(self)?.messages.contains_key(&uid) {
             return Err(Fault::NoMessage);
         }
-        let measured = self.measured(&opened, uid)?.ok_or(Fault::NoMessage)?;
+        let measured = self.measured(&opened, uid, false)?.ok_or(Fault::NoMessage)?;
         let file = self.with_file(&opened, uid, |part, file| part.open_file(file).map(Some))?;
         let file = file.ok_or(Fault::NoMessage)?;
-        Ok(Octets::new(file, range, measured.size == measured.wire)?)
+        // A name that says so is not enough: an LF without CR would go out as it is.
+        let plain = measured.counted && measured.size == measured.wire;
+        Ok(Octets::new(file, range, plain)?)
     }
 
     pub(super) fn search(&self, home: &Home, folder: &FolderName, key: &Key) -> Result<UidSet, Fault> {
@@ -111,20 +127,20 @@ impl Inner {
         Ok(found)
     }
 
-    /// Size and date of a message; `None` when it is gone.
-    fn measured(&self, opened: &Opened, uid: Uid) -> io::Result<Option<Measured>> {
-        let (base, known) = {
+    /// Size and date of a message, `counted` when nobody is to be believed; `None` when it is gone.
+    fn measured(&self, opened: &Opened, uid: Uid, counted: bool) -> io::Result<Option<Measured>> {
+        let (base, hints) = {
             let view = held(&opened.view);
             let Some(record) = view.list.record(uid) else { return Ok(None) };
-            let counted = view.messages.get(&uid).and_then(|message| message.counted);
-            let noted = || record.field('W').and_then(|value| value.parse().ok());
-            (record.base.clone(), counted.or_else(noted))
+            let before = view.messages.get(&uid).and_then(|message| message.measured);
+            let noted = |letter| record.field(letter).and_then(|value| value.parse().ok());
+            (record.base.clone(), Hints { before, noted: (noted('S'), noted('W')), counted })
         };
-        let measured = self.with_file(opened, uid, |part, file| read::measure(part, file, &base, known))?;
+        let measured = self.with_file(opened, uid, |part, file| read::measure(part, file, &base, hints))?;
         if let Some(measured) = &measured
             && let Some(message) = held(&opened.view).messages.get_mut(&uid)
         {
-            message.counted = Some(measured.wire);
+            message.measured = Some(*measured);
         }
         Ok(measured)
     }
@@ -168,7 +184,7 @@ struct Lookup<'a> {
 impl Lookup<'_> {
     fn measured(&mut self) -> io::Result<Option<Measured>> {
         if self.measured.is_none() {
-            self.measured = Some(self.inner.measured(self.opened, self.uid)?);
+            self.measured = Some(self.inner.measured(self.opened, self.uid, false)?);
         }
         Ok(self.measured.flatten())
     }

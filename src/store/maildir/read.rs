@@ -2,7 +2,7 @@
 
 use super::name;
 use crate::sys::disk::Dir;
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
@@ -37,18 +37,6 @@ impl Octets {
             file.seek(SeekFrom::Start(std::mem::take(&mut skip)))?;
         }
         Ok(Octets { file, plain, chunk: Vec::new(), at: 0, last: 0, put: false, skip, left })
-    }
-
-    /// Octets of the wire that the file holds from here on.
-    fn count(mut self) -> io::Result<u64> {
-        let mut sum = 0_u64;
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            match self.read(&mut buffer)? {
-                0 => return Ok(sum),
-                got => sum = sum.saturating_add(got as u64),
-            }
-        }
     }
 
     /// The next octets that stand together in file and wire; an empty slice at the end.
@@ -124,6 +112,24 @@ impl Read for Octets {
     }
 }
 
+/// Octets of the wire that a file holds.
+fn count(mut file: File) -> io::Result<u64> {
+    let (mut sum, mut last) = (0_u64, 0);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let got = match file.read(&mut chunk) {
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let octets = chunk.get(..got).unwrap_or_default();
+        let Some(&end) = octets.last() else { return Ok(sum) };
+        let before = |at: usize| at.checked_sub(1).map_or(Some(&last), |at| octets.get(at));
+        let bare = memchr_iter(b'\n', octets).filter(|&at| before(at) != Some(&b'\r')).count();
+        sum = sum.saturating_add(got as u64).saturating_add(bare as u64);
+        last = end;
+    }
+}
+
 /// What a file says of itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measured {
@@ -133,29 +139,46 @@ pub(super) struct Measured {
     pub(super) wire: u64,
     /// INTERNALDATE.
     pub(super) date: SystemTime,
+    /// `wire` was counted, and not only said by a name or a UID list.
+    pub(super) counted: bool,
 }
 
-/// Measures a file; `None` when it is not there. `known` is its wire size, where it was counted or noted before. What the
-/// name says is believed only when it is right about the size of the file.
-pub(super) fn measure(
-    part: &Dir,
-    file: &str,
-    base: &str,
-    known: Option<u64>,
-) -> io::Result<Option<Measured>> {
+/// What is known of a file before it is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hints {
+    /// What it measured before.
+    pub(super) before: Option<Measured>,
+    /// Its size and its wire size, as the UID list notes them where the name does not.
+    pub(super) noted: (Option<u64>, Option<u64>),
+    /// Only a counted wire size will do.
+    pub(super) counted: bool,
+}
+
+/// Measures a file; `None` when it is not there. What a name or a UID list says is believed only when it is right about the
+/// size of the file, and not of one that was changed since it was measured.
+pub(super) fn measure(part: &Dir, file: &str, base: &str, hints: Hints) -> io::Result<Option<Measured>> {
     let Some(stat) = part.stat(file)? else { return Ok(None) };
-    let size = stat.size;
-    let named = name::wire_size(base)
-        .filter(|wire| name::size(base) == Some(size) && (size..=size.saturating_mul(2)).contains(wire));
-    let wire = match known.or(named) {
-        Some(wire) => wire,
+    let (size, date) = (stat.size, stat.modified);
+    if let Some(before) = hints.before
+        && (before.size, before.date) == (size, date)
+        && (before.counted || !hints.counted)
+    {
+        return Ok(Some(before));
+    }
+    let said = |sizes: (Option<u64>, Option<u64>)| {
+        sizes.1.filter(|wire| sizes.0 == Some(size) && (size..=size.saturating_mul(2)).contains(wire))
+    };
+    let (named, noted) = ((name::size(base), name::wire_size(base)), hints.noted);
+    let wire = said(named).or_else(|| said((noted.0.or(named.0), noted.1)));
+    let (wire, counted) = match wire.filter(|_| hints.before.is_none() && !hints.counted) {
+        Some(wire) => (wire, false),
         None => match part.open_file(file) {
-            Ok(file) => Octets::new(file, 0..u64::MAX, false)?.count()?,
+            Ok(file) => (count(file)?, true),
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(fault) => return Err(fault),
         },
     };
-    Ok(Some(Measured { size, wire, date: stat.modified }))
+    Ok(Some(Measured { size, wire, date, counted }))
 }
 
 #[cfg(test)]
@@ -202,6 +225,11 @@ mod tests {
                 let file = dir.open_file("m").unwrap();
                 Octets::new(file, 0..u64::MAX, false).unwrap().read_to_end(&mut read).unwrap();
                 assert!(read == wire(&stored), "{before} {end:?}");
+                assert_eq!(
+                    count(dir.open_file("m").unwrap()).unwrap(),
+                    read.len() as u64,
+                    "{before} {end:?}"
+                );
             }
         }
     }
@@ -211,18 +239,47 @@ mod tests {
         let scratch = Scratch::new("measure");
         let dir = Disk::inline().open(scratch.path()).unwrap();
         std::fs::write(scratch.path().join("m"), "a\nb\n").unwrap();
-        for (base, known, size) in [
-            ("1.a,S=4,W=6", None, 6),
-            ("1.a,S=4,W=5", None, 5),
-            ("1.a,S=4,W=3", None, 6),
-            ("1.a,S=4,W=9", None, 6),
-            ("1.a,S=5,W=7", None, 6),
-            ("1.a", None, 6),
-            ("1.a", Some(7), 7),
+        for (base, noted, size) in [
+            ("1.a,S=4,W=6", (None, None), 6),
+            ("1.a,S=4,W=5", (None, None), 5),
+            ("1.a,S=4,W=3", (None, None), 6),
+            ("1.a,S=4,W=9", (None, None), 6),
+            ("1.a,S=5,W=7", (None, None), 6),
+            ("1.a", (None, None), 6),
+            ("1.a", (Some(4), Some(7)), 7),
+            ("1.a,S=4", (None, Some(7)), 7),
+            ("1.a", (None, Some(7)), 6),
+            ("1.a", (Some(5), Some(7)), 6),
+            ("1.a,S=4", (Some(5), Some(7)), 6),
         ] {
-            let measured = measure(&dir, "m", base, known).unwrap().unwrap();
-            assert_eq!((measured.size, measured.wire), (4, size), "{base}");
+            let hints = Hints { noted, ..Hints::default() };
+            let measured = measure(&dir, "m", base, hints).unwrap().unwrap();
+            assert_eq!((measured.size, measured.wire), (4, size), "{base} {noted:?}");
+            let hints = Hints { before: Some(measured), noted, counted: true };
+            assert_eq!(measure(&dir, "m", base, hints).unwrap().unwrap().wire, 6, "{base} {noted:?}");
         }
-        assert!(measure(&dir, "gone", "1.a", None).unwrap().is_none());
+        assert!(measure(&dir, "gone", "1.a", Hints::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_measured_is_measured_again_when_the_file_was_changed() {
+        let scratch = Scratch::new("changed");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        let at = scratch.path().join("m");
+        std::fs::write(&at, "a\nb\n").unwrap();
+        let measured = |before| {
+            let hints = Hints { before, ..Hints::default() };
+            measure(&dir, "m", "1.a,S=4,W=6", hints).unwrap().unwrap()
+        };
+        let first = measured(None);
+        // As many octets, and fewer lines: the name is as wrong as what was measured.
+        let file = std::fs::File::create(&at).unwrap();
+        std::io::Write::write_all(&mut &file, b"aab\n").unwrap();
+        file.set_modified(first.date + std::time::Duration::from_secs(1)).unwrap();
+        let second = measured(Some(first));
+        assert_eq!((first.wire, second.wire, second.counted), (6, 5, true));
+        // What did not change is not read again.
+        let kept = Measured { wire: 77, ..second };
+        assert_eq!(measured(Some(kept)).wire, 77);
     }
 }

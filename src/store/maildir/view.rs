@@ -8,6 +8,7 @@ use super::{
     account::Account,
     keywords::Known,
     name,
+    read::Measured,
     scan::{Files, Found, Scanner, by_arrival},
     uidlist::{self, UidList},
     validity,
@@ -40,8 +41,8 @@ const DEAD: usize = 64;
 pub(super) struct Message {
     pub(super) found: Found,
     pub(super) modseq: ModSeq,
-    /// Octets with CR LF line ends, where they had to be counted.
-    pub(super) counted: Option<u64>,
+    /// What its file measured when it was looked at last.
+    pub(super) measured: Option<Measured>,
 }
 
 #[derive(Debug)]
@@ -234,7 +235,7 @@ impl View {
                     message.found = found.clone();
                     message
                 }
-                None => Message { found: found.clone(), modseq: now.get(), counted: None },
+                None => Message { found: found.clone(), modseq: now.get(), measured: None },
             };
             self.messages.insert(uid, message);
         }
@@ -277,7 +278,7 @@ impl View {
         self.list_seen = self.dir.stat(uidlist::FILE)?;
         let modseq = account.advance(clock);
         for (uid, (_, found)) in uids.iter().zip(files) {
-            self.messages.insert(*uid, Message { found, modseq, counted: None });
+            self.messages.insert(*uid, Message { found, modseq, measured: None });
         }
         Ok(uids)
     }

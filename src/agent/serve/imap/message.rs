@@ -2,8 +2,12 @@
 //! part after the other.
 
 use crate::{
-    mail::{folder::FolderName, outline::Outline, query::Uid},
-    store::{Fault, Home, Store},
+    mail::{
+        folder::FolderName,
+        outline::Outline,
+        query::{Uid, UidSet},
+    },
+    store::{Fault, Home, Measure, Store},
     wire::imap::server::{HEAD, Head},
 };
 use std::{collections::VecDeque, io::Read, ops::Range};
@@ -76,13 +80,26 @@ pub(super) fn heads<S: Store>(
     Ok(heads)
 }
 
-/// Reads the parts of a message; `None` when it is gone.
+/// An outline, and what the message measured when it was read.
+#[derive(Clone)]
+pub(super) struct Outlined {
+    measure: Measure,
+    pub(super) outline: Outline,
+}
+
+/// Reads the parts of a message, unless they are `known` and it did not change since; `None` when it is gone.
 pub(super) fn outline<S: Store>(
     (store, home, folder): (&S, &Home, &FolderName),
+    known: Option<Outlined>,
     uid: Uid,
-) -> Result<Option<Outline>, Fault> {
+) -> Result<Option<Outlined>, Fault> {
+    let measures = store.measures(home, folder, &UidSet::new([uid..=uid]), 1)?;
+    let Some(measure) = measures.into_iter().next() else { return Ok(None) };
+    if let Some(known) = known.filter(|known| known.measure == measure) {
+        return Ok(Some(known));
+    }
     match store.read(home, folder, uid, 0..u64::MAX) {
-        Ok(octets) => Ok(Some(Outline::read(octets)?)),
+        Ok(octets) => Ok(Some(Outlined { measure, outline: Outline::read(octets)? })),
         Err(Fault::NoMessage) => Ok(None),
         Err(fault) => Err(fault),
     }
@@ -90,22 +107,23 @@ pub(super) fn outline<S: Store>(
 
 /// The outlines that were asked for last.
 #[derive(Default)]
-pub(super) struct Outlines(VecDeque<(Uid, Outline)>);
+pub(super) struct Outlines(VecDeque<Outlined>);
 
 impl Outlines {
     /// One that is kept.
-    pub(super) fn get(&self, uid: Uid) -> Option<&Outline> {
-        self.0.iter().find(|(known, _)| *known == uid).map(|(_, outline)| outline)
+    pub(super) fn get(&self, uid: Uid) -> Option<Outlined> {
+        self.0.iter().find(|known| known.measure.uid == uid).cloned()
     }
 
     /// Keeps one, if it is not too large.
-    pub(super) fn keep(&mut self, uid: Uid, outline: &Outline) {
-        if outline.parts.len() > PARTS {
+    pub(super) fn keep(&mut self, outlined: &Outlined) {
+        if outlined.outline.parts.len() > PARTS {
             return;
         }
+        self.0.retain(|known| known.measure.uid != outlined.measure.uid);
         if self.0.len() >= OUTLINES {
             self.0.pop_front();
         }
-        self.0.push_back((uid, outline.clone()));
+        self.0.push_back(outlined.clone());
     }
 }

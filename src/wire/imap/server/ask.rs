@@ -77,6 +77,9 @@ pub enum Ask {
         /// How many at most.
         most: usize,
     },
+    /// The measure of a message of the selected folder, its size as [`Ask::Read`] will give it: a literal is announced by it.
+    /// Answer: `Measures`, empty when it is not there.
+    Size(Uid),
     /// The beginnings of messages of the selected folder, in this order: of each up to [`HEAD`] octets. The answer ends as soon
     /// as it holds [`HEAD`] octets or more, or all of `uids`; it is never empty. Answer: `Heads`.
     Heads(Vec<Uid>),

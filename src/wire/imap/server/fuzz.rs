@@ -279,6 +279,13 @@ impl Agent {
                 };
                 Some(Answer::Measures(there.map(measure).collect()))
             }
+            Ask::Size(uid) => {
+                here(self).then_some(())?;
+                let octets = self.octets(uid, 0..u64::MAX);
+                let measure =
+                    |octets: Vec<u8>| Measure { uid, octets: octets.len() as u64, date: UNIX_EPOCH };
+                Some(Answer::Measures(octets.into_iter().map(measure).collect()))
+            }
             Ask::Heads(uids) => {
                 let (mut heads, mut sum) = (Vec::new(), 0);
                 here(self).then_some(())?;

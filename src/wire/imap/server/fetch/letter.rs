@@ -10,7 +10,7 @@ use crate::{
     mail::{
         header,
         outline::{Outline, Span},
-        query::{Uid, UidSet},
+        query::Uid,
     },
     wire::imap::print,
 };
@@ -95,7 +95,7 @@ impl Letter {
             match &self.outline {
                 Some(outline) => self.size = Some(outline.end.wire),
                 None if sections().any(|section| matches!(section.what, What::All | What::Text)) => {
-                    return Some(Ask::Measures { uids: UidSet::new([self.uid..=self.uid]), most: 1 });
+                    return Some(Ask::Size(self.uid));
                 }
                 None => {}
             }
