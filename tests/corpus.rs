@@ -6,6 +6,7 @@ mod kit;
 mod corpus {
     mod composed;
     mod outlines;
+    mod served;
     mod shaped;
     mod shapes;
     mod walk;

@@ -1,6 +1,9 @@
 //! Messages that foreign programs compose at test time and hand to us as they hand them to any sendmail.
 
-use super::walk::{Chain, given};
+use super::{
+    served,
+    walk::{Chain, given},
+};
 use crate::kit::{peer, program};
 use std::{
     fs,
@@ -83,6 +86,7 @@ fn mutt_composes() {
         command.args(["-s", SUBJECTS[n % SUBJECTS.len()], "--", "alice@example.org"]);
         composed(&chain, &format!("mutt {n}"), command, &body(n), &taken);
     }
+    served::all(&chain);
 }
 
 #[test]
@@ -102,6 +106,7 @@ fn s_nail_composes() {
         command.args(["-s", SUBJECTS[n % SUBJECTS.len()], "alice@example.org"]);
         composed(&chain, &format!("s-nail {n}"), command, &body(n), &taken);
     }
+    served::all(&chain);
 }
 
 #[test]
@@ -119,6 +124,7 @@ fn php_composes() {
         command.args(["--", SUBJECTS[n % SUBJECTS.len()], &n.to_string()]);
         composed(&chain, &format!("php {n}"), command, &body(n), &taken);
     }
+    served::all(&chain);
 }
 
 const PYTHON: &str = r#"
@@ -210,6 +216,7 @@ fn python_git_and_swaks_compose() {
         }
         chain.arrives(&name, &octets);
     }
+    served::all(&chain);
 }
 
 fn output(command: Command, input: &str) -> Vec<u8> {

@@ -2,6 +2,7 @@
 //! `mail-deliver`.
 
 use super::{
+    served,
     shapes::ordinary,
     walk::{Chain, given},
 };
@@ -15,6 +16,7 @@ fn every_ordinary_shape_arrives_octet_for_octet() {
     for message in &messages {
         chain.arrives(&message.name, &message.octets);
     }
+    served::all(&chain);
 }
 
 fn nasty() -> Vec<(&'static str, Vec<u8>)> {
@@ -60,6 +62,7 @@ fn nasty_messages_that_are_legal_arrive_octet_for_octet() {
     for (name, octets) in nasty() {
         chain.arrives(name, &octets);
     }
+    served::all(&chain);
 }
 
 #[test]
@@ -112,4 +115,5 @@ fn mail_deliver_keeps_any_octets_as_they_are() {
         assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
         chain.matches(name, &octets, &chain.take(name));
     }
+    served::all(&chain);
 }

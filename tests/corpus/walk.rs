@@ -1,7 +1,9 @@
-//! One message at a time: handed in, acknowledged, found in the Maildir, compared octet by octet, listed and shown.
+//! One message at a time: handed in, acknowledged, found in the Maildir, compared octet by octet, listed and shown, and put
+//! by, to be served and fetched with the others.
 
 use crate::kit::{daemon::Daemon, house::House};
 use std::{
+    cell::RefCell,
     fs,
     io::Write,
     path::PathBuf,
@@ -15,14 +17,19 @@ const TRACE: [&str; 6] = ["Return-Path", "Delivered-To", "Received", "Date", "Me
 pub struct Chain {
     pub house: House,
     pub daemon: Daemon,
+    /// What was taken, each by the base name of its file and what it is called.
+    pub taken: RefCell<Vec<(String, String)>>,
 }
 
 impl Chain {
     pub fn start() -> Chain {
         let mut house = House::new();
-        house.set("size_limit", "\"20M\"");
+        house.set("size_limit", "\"20M\"").set("serve.allow_plaintext", r#"["127.0.0.0/8"]"#);
+        for part in ["tmp", "new", "cur"] {
+            fs::create_dir_all(house.maildir("bob").join(part)).unwrap();
+        }
         let daemon = Daemon::start(&house, "mail-relayd");
-        Chain { house, daemon }
+        Chain { house, daemon, taken: RefCell::default() }
     }
 
     /// Gives `octets` to mail-send, for alice by SMTP as from another server.
@@ -33,14 +40,16 @@ impl Chain {
         given(command, octets)
     }
 
-    /// The only message that alice has, taken out of the Maildir once it is listed and shown.
+    /// The only message that alice has, once it is listed and shown. Its file goes to bob, whose mail is served.
     pub fn take(&self, name: &str) -> Vec<u8> {
         let mut found = self.house.messages("alice", "");
         assert_eq!(found.len(), 1, "{name}: {}", self.daemon.log());
         let path = found.remove(0);
         self.read_by_us(name, &path);
         let octets = fs::read(&path).unwrap();
-        fs::remove_file(path).unwrap();
+        let base = path.file_name().unwrap().to_str().unwrap();
+        fs::rename(&path, self.house.maildir("bob").join("new").join(base)).unwrap();
+        self.taken.borrow_mut().push((base.to_owned(), name.to_owned()));
         octets
     }
 
