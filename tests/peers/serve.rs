@@ -387,7 +387,8 @@ fn mutt_copies_a_mailbox() {
         );
         peers.house.write("muttrc", settings);
         let url = format!("{scheme}://127.0.0.1:{}/", peers.port(key));
-        let command = format!("TERM=vt100 exec timeout --foreground 60 {} -n -F muttrc -f {url}", mutt.display());
+        let command =
+            format!("TERM=vt100 exec timeout --foreground 60 {} -n -F muttrc -f {url}", mutt.display());
         peers.run(&script, &["-qec", &command, "/dev/null"]);
         assert_same(&peers.texts("got"), &messages());
     }
