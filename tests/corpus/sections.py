@@ -269,7 +269,12 @@ def addresses(text):
     """Names and addresses; groups are passed over."""
     if not text:
         return None
-    listed = email.utils.getaddresses([text.decode('ascii', 'surrogateescape')])
+    text = [text.decode('ascii', 'surrogateescape')]
+    try:
+        # Its newer, strict reading gives up on lists that it finds odd.
+        listed = email.utils.getaddresses(text, strict=False)
+    except TypeError:
+        listed = email.utils.getaddresses(text)
     return [(raw(name), raw(address)) for name, address in listed if address] or None
 
 
