@@ -19,7 +19,7 @@ use crate::{
 };
 use clap::{CommandFactory as _, Parser};
 use std::{
-    io::{self, Write as _},
+    io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -66,9 +66,7 @@ pub fn command() -> clap::Command {
 fn run() -> Result<Exit, Failure> {
     let flags: Flags = flags::parse()?;
     if flags.configuration.check_config {
-        let said = config::check(&flags.configuration, Reader::Daemon)?;
-        io::stdout().lock().write_all(said.as_bytes()).map_err(Failure::stdout)?;
-        return Ok(Exit::Ok);
+        return config::check(&flags.configuration, Reader::Daemon);
     }
     let owner = Owner::of(&flags)?;
     let order = order(&flags, &owner)?;

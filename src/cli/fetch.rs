@@ -22,7 +22,7 @@ use crate::{
 use clap::{CommandFactory as _, Parser};
 use std::{
     ffi::OsString,
-    io::{self, Write as _},
+    io,
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -101,9 +101,7 @@ pub fn command() -> clap::Command {
 fn run() -> Result<Exit, Failure> {
     let flags: Flags = flags::parse()?;
     if flags.configuration.check_config {
-        let text = check(&flags.configuration, Reader::User)?;
-        io::stdout().lock().write_all(text.as_bytes()).map_err(Failure::stdout)?;
-        return Ok(Exit::Ok);
+        return check(&flags.configuration, Reader::User);
     }
     // A URL needs no file.
     let is_url = |source: &String| source.contains("://");

@@ -14,7 +14,7 @@ use crate::{
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use std::{
     ffi::OsString,
-    io::{self, BufRead as _, Read as _, Write as _},
+    io::{self, BufRead as _, Read as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -135,9 +135,7 @@ fn run(flags: Flags) -> Result<Exit, Failure> {
         check_config: print.configuration.check_config || flags.configuration.check_config,
     };
     if configuration.check_config {
-        let text = check(&configuration, Reader::Daemon)?;
-        io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)?;
-        return Ok(Exit::Ok);
+        return check(&configuration, Reader::Daemon);
     }
     let config = load(&configuration, Reader::Daemon)?;
     let order = Order { socket: socket(&config), verb, json: flags.json.json || print.json.json };

@@ -27,7 +27,6 @@ use crate::{
 use clap::{CommandFactory as _, Parser, ValueEnum};
 use jiff::tz::TimeZone;
 use std::{
-    io::{self, Write as _},
     net::{IpAddr, SocketAddr},
     path::Path,
     process::ExitCode,
@@ -80,9 +79,7 @@ pub fn command() -> clap::Command {
 fn start() -> Result<Exit, Failure> {
     let flags: Flags = flags::parse()?;
     if flags.configuration.check_config {
-        let said = check(&flags.configuration, Reader::Daemon)?;
-        io::stdout().lock().write_all(said.as_bytes()).map_err(Failure::stdout)?;
-        return Ok(Exit::Ok);
+        return check(&flags.configuration, Reader::Daemon);
     }
     let config = load(&flags.configuration, Reader::Daemon)?;
     log::start(flags.log.log, flags.loudness);

@@ -20,7 +20,7 @@ use crate::{
 use clap::{CommandFactory as _, Parser};
 use std::{
     fs::File,
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -101,9 +101,7 @@ pub fn command() -> clap::Command {
 fn run() -> Result<Exit, Failure> {
     let flags: Flags = flags::parse()?;
     if flags.configuration.check_config {
-        let text = check(&flags.configuration, Reader::User)?;
-        io::stdout().lock().write_all(text.as_bytes()).map_err(Failure::stdout)?;
-        return Ok(Exit::Ok);
+        return check(&flags.configuration, Reader::User);
     }
     // All that is needed may stand in the flags: then no file is read.
     let config = match &flags.server {

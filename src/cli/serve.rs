@@ -16,11 +16,7 @@ use crate::{
     sys::{clock::Clock, disk::Disk},
 };
 use clap::{CommandFactory as _, Parser, ValueEnum};
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{process::ExitCode, sync::Arc};
 
 /// Let people read their mail over IMAP and POP3
 #[derive(Parser, Debug)]
@@ -62,9 +58,7 @@ pub fn command() -> clap::Command {
 fn start() -> Result<Exit, Failure> {
     let flags: Flags = flags::parse()?;
     if flags.configuration.check_config {
-        let said = check(&flags.configuration, Reader::Daemon)?;
-        io::stdout().lock().write_all(said.as_bytes()).map_err(Failure::stdout)?;
-        return Ok(Exit::Ok);
+        return check(&flags.configuration, Reader::Daemon);
     }
     let config = load(&flags.configuration, Reader::Daemon)?;
     log::start(flags.log.log, flags.loudness);

@@ -119,8 +119,7 @@ struct Place {
 fn run() -> Result<Exit, Failure> {
     let flags: Flags = flags::parse()?;
     if flags.configuration.check_config {
-        print(&config::check(&flags.configuration, Reader::Daemon)?)?;
-        return Ok(Exit::Ok);
+        return config::check(&flags.configuration, Reader::Daemon);
     }
     let Some(verb) = &flags.verb else {
         return Err(Failure::usage("say what to do: add, list, remove or passwd (mail-user --help)"));

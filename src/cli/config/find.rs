@@ -11,7 +11,7 @@ use crate::cli::{
 };
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -35,8 +35,14 @@ pub fn load(flags: &Configuration, reader: Reader) -> Result<Config, Failure> {
         .map(|(config, _)| config)
 }
 
-/// What `--check-config` does: names each file that was read, or says what is wrong.
-pub fn check(flags: &Configuration, reader: Reader) -> Result<String, Failure> {
+/// What `--check-config` does: prints a line for each file that was read, or says what is wrong.
+pub fn check(flags: &Configuration, reader: Reader) -> Result<Exit, Failure> {
+    let said = report(flags, reader)?;
+    io::stdout().lock().write_all(said.as_bytes()).map_err(Failure::stdout)?;
+    Ok(Exit::Ok)
+}
+
+fn report(flags: &Configuration, reader: Reader) -> Result<String, Failure> {
     let must = flags.config.is_some() || reader == Reader::Daemon;
     let (config, read) = load_files(&files(flags, reader), must)?;
     if reader == Reader::Daemon {
