@@ -53,6 +53,13 @@ pub(super) struct From {
     pub(super) validity: u32,
 }
 
+impl From {
+    /// INBOX, whose UIDVALIDITY is not known yet.
+    pub(super) fn inbox(key: &str) -> From {
+        From { key: key.to_owned(), shown: "INBOX".to_owned(), local: FolderName::inbox(), validity: 0 }
+    }
+}
+
 /// A message that was asked for.
 struct Coming {
     waiting: Waiting,
@@ -103,13 +110,11 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
         state: State,
         tell: &'a mut (dyn FnMut(News<'_>) + Send),
     ) -> Catch<'a, S> {
-        let from =
-            From { key: String::new(), shown: "INBOX".to_owned(), local: FolderName::inbox(), validity: 0 };
         Catch {
             order,
             state,
             tell,
-            from,
+            from: From::inbox(""),
             coming: HashMap::new(),
             sink: None,
             octets: 0,

@@ -115,7 +115,7 @@ impl<S: Store<Draft: 'static> + 'static> Mailbox<'_, S> {
         match self.catch.folders() {
             Folders::All => Answer::List(true),
             Folders::These(names) if names.iter().all(|name| name.eq_ignore_ascii_case("INBOX")) => {
-                self.folders.push_back(inbox());
+                self.folders.push_back(From::inbox("INBOX"));
                 Answer::Noted
             }
             // How the levels of their names are parted.
@@ -227,10 +227,6 @@ impl<S: Store<Draft: 'static> + 'static> Agent<Client> for Mailbox<'_, S> {
 
 fn names(uids: &[Uid]) -> Vec<Name> {
     uids.iter().copied().map(Name::Uid).collect()
-}
-
-fn inbox() -> From {
-    From { key: "INBOX".to_owned(), shown: "INBOX".to_owned(), local: FolderName::inbox(), validity: 0 }
 }
 
 /// The folder that the server calls so, in modified UTF-7 or, as some have it, in UTF-8.

@@ -9,7 +9,6 @@ use super::{
 use crate::{
     mail::{
         flags::Flags,
-        folder::FolderName,
         verdict::{Verdict, Why},
     },
     net::{
@@ -74,9 +73,7 @@ struct Maildrop<'a, S: Store> {
 
 impl<S: Store<Draft: 'static> + 'static> Maildrop<'_, S> {
     fn listed(&mut self, listed: Vec<Listed>) -> Result<Answer, Why> {
-        let inbox =
-            From { key: String::new(), shown: "INBOX".to_owned(), local: FolderName::inbox(), validity: 0 };
-        self.catch.enter(inbox)?;
+        self.catch.enter(From::inbox(""))?;
         let present: HashSet<&str> = listed.iter().map(|one| one.uidl.as_str()).collect();
         self.catch.forget(&present)?;
         let mut is_wanted = false;
