@@ -21,6 +21,17 @@ pub struct Flags {
     pub keywords: BTreeSet<String>,
 }
 
+/// How flags are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagChange {
+    /// These and no others.
+    Set,
+    /// These as well.
+    Add,
+    /// Not these.
+    Remove,
+}
+
 /// The most octets of a keyword.
 pub const KEYWORD_MAX: usize = 255;
 

@@ -8,6 +8,8 @@ pub mod maildir;
 pub mod memory;
 pub mod search;
 
+pub use crate::mail::flags::FlagChange;
+
 use crate::mail::{
     draft::{Draft, Receipt},
     flags::Flags,
@@ -143,17 +145,6 @@ pub struct Changes {
     pub changed: UidSet,
     /// UIDs that are gone. It may name some that were gone before (RFC 7162 section 3.2.10 permits it).
     pub vanished: UidSet,
-}
-
-/// How flags are changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlagChange {
-    /// These and no others.
-    Set,
-    /// These as well.
-    Add,
-    /// Not these.
-    Remove,
 }
 
 /// One change. UIDs that are not in the folder are passed over.

@@ -19,8 +19,8 @@ use posthaste::{
     },
     store::{self, Act, Done, Fault, Home, LineEnds, Place, Store, memory::Memory},
     wire::imap::server::{
-        Answer, Ask, Changes, Code, Event, FlagChange, HEAD, Head, Known, Limits, Listed, Measure, Refusal,
-        Row, Server, Settings, Snapshot, Status, Tls,
+        Answer, Ask, Changes, Code, Event, HEAD, Head, Known, Limits, Listed, Measure, Refusal, Row, Server,
+        Settings, Snapshot, Status, Tls,
     },
 };
 use std::{
@@ -377,11 +377,6 @@ impl Keeper {
             }
             Ask::Flag { uids, change, flags } => {
                 assert!(!uids.is_empty());
-                let change = match change {
-                    FlagChange::Set => store::FlagChange::Set,
-                    FlagChange::Add => store::FlagChange::Add,
-                    FlagChange::Remove => store::FlagChange::Remove,
-                };
                 let folder = self.writable();
                 self.apply(Act::Flag { folder, uids, change, flags, unchanged_since: None })?;
                 Answer::Done

@@ -11,7 +11,7 @@ use crate::{
         query::{ModSeq, Uid, UidSet},
     },
     store::{self, Act, Done, Fault, Scope, Store, Watching},
-    wire::imap::server::{Answer, Ask, Changes, Code, FlagChange, Measure, Refusal, Row, Snapshot},
+    wire::imap::server::{Answer, Ask, Changes, Code, Measure, Refusal, Row, Snapshot},
 };
 use std::{
     collections::BTreeSet,
@@ -116,11 +116,6 @@ impl<S: Store + 'static> Selected<S> {
             }
             Ask::Changes { since } => self.changes(user, since).await,
             Ask::Flag { uids, change, flags } => {
-                let change = match change {
-                    FlagChange::Set => store::FlagChange::Set,
-                    FlagChange::Add => store::FlagChange::Add,
-                    FlagChange::Remove => store::FlagChange::Remove,
-                };
                 let act = Act::Flag { folder, uids, change, flags, unchanged_since: None };
                 done(apply(user, act).await.map(drop))
             }

@@ -7,7 +7,7 @@
 
 use crate::{
     mail::{
-        flags::Flags,
+        flags::{FlagChange, Flags},
         folder::FolderName,
         outline::Outline,
         query::{Key, ModSeq, Uid, UidSet},
@@ -155,17 +155,6 @@ pub enum Ask {
 
 /// The most octets of a message that come in one piece, whichever way.
 pub const HEAD: usize = 32 * 1024;
-
-/// How flags are changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlagChange {
-    /// These and no others.
-    Set,
-    /// These as well.
-    Add,
-    /// Not these.
-    Remove,
-}
 
 /// An answer of the agent. One that does not fit the question ends the connection.
 #[derive(Debug)]

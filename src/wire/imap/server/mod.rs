@@ -37,8 +37,7 @@ mod view;
 mod waiting;
 
 pub use ask::{
-    Answer, Ask, Changes, Code, Event, FlagChange, HEAD, Head, Listed, Measure, Refusal, Row, Snapshot,
-    Status,
+    Answer, Ask, Changes, Code, Event, HEAD, Head, Listed, Measure, Refusal, Row, Snapshot, Status,
 };
 pub use fuzz::fuzz;
 use reader::{Reader, Room};

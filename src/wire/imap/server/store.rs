@@ -1,7 +1,7 @@
 //! What changes messages: STORE, COPY, MOVE and EXPUNGE (RFC 3501 section 6.4, RFC 4315, RFC 6851).
 
 use super::{
-    Answer, Ask, Code, Cx, FlagChange,
+    Answer, Ask, Code, Cx,
     folders::mailbox,
     respond::{Command, Outcome},
     state::{Next, State},
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     mail::{
-        flags::Flags,
+        flags::{FlagChange, Flags},
         query::{Uid, UidSet},
     },
     wire::imap::{

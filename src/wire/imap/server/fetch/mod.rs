@@ -2,14 +2,14 @@
 //! in a message's head are streamed.
 
 use super::{
-    Answer, Ask, Code, Cx, FlagChange, Head, Measure, Row,
+    Answer, Ask, Code, Cx, Head, Measure, Row,
     respond::{Command, Outcome},
     state::{Next, State},
     sync::{self, Told},
 };
 use crate::{
     mail::{
-        flags::Flags,
+        flags::{FlagChange, Flags},
         query::{Uid, UidSet},
     },
     wire::{
