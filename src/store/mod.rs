@@ -115,8 +115,6 @@ pub struct Row {
     pub flags: Flags,
     /// When it changed.
     pub modseq: ModSeq,
-    /// Names its content in the account, 1 to 255 letters, digits, `_` and `-` (RFC 8474 section 5.1).
-    pub email_id: String,
     /// A POP3 UIDL that another server gave it; `None` where the default is to be used.
     pub uidl: Option<String>,
 }
@@ -301,7 +299,7 @@ pub trait Store: Send + Sync {
     /// A message being written.
     type Draft: Draft<Place = Place, Receipt: Receipt<Kept = Kept>>;
     /// The octets of a message.
-    type Octets: io::Read + Send;
+    type Octets: io::BufRead + Send;
 
     /// Begins a message in `home`. Fails when the account's place can't be written.
     fn draft(&self, home: &Home, ends: LineEnds) -> io::Result<Self::Draft>;
@@ -325,6 +323,15 @@ pub trait Store: Send + Sync {
     fn status(&self, home: &Home, folder: &FolderName) -> Result<Status, Fault>;
     /// Rows of those of `uids` that exist, the first `most` in the order of UIDs.
     fn rows(&self, home: &Home, folder: &FolderName, uids: &UidSet, most: usize) -> Result<Vec<Row>, Fault>;
+    /// What names the content of those of `uids` that exist in the account, the first `most` in the order of UIDs: 1 to 255
+    /// letters, digits, `_` and `-` (RFC 8474 section 5.1). Few ask for it, and so it is no part of a row.
+    fn email_ids(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uids: &UidSet,
+        most: usize,
+    ) -> Result<Vec<(Uid, String)>, Fault>;
     /// Sizes and dates of those of `uids` that exist, the first `most` in the order of UIDs.
     fn measures(
         &self,
@@ -348,6 +355,27 @@ pub trait Store: Send + Sync {
         uid: Uid,
         range: Range<u64>,
     ) -> Result<Self::Octets, Fault>;
+    /// Gives `take` messages with their octets in `range`, in the order of `uids` and `None` where one is gone, as long as it says `true`.
+    /// The folder is looked at once: who wants many of them had better not [`Store::read`] each.
+    fn read_each(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uids: &[Uid],
+        range: Range<u64>,
+        take: &mut dyn FnMut(Uid, Option<Self::Octets>) -> io::Result<bool>,
+    ) -> Result<(), Fault> {
+        for &uid in uids {
+            let octets = match self.read(home, folder, uid, range.clone()) {
+                Err(Fault::NoMessage) => None,
+                read => Some(read?),
+            };
+            if !take(uid, octets)? {
+                break;
+            }
+        }
+        Ok(())
+    }
     /// The messages that `key` describes. Dates are compared in UTC. The text of bodies can't be searched yet.
     fn search(&self, home: &Home, folder: &FolderName, key: &Key) -> Result<UidSet, Fault>;
     /// Calls `tell` soon after something in `scope` changed, by whomever; it may call for nothing. It is called from

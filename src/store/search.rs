@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn keys_are_judged_by_flags_sizes_days_and_headers() {
         let flags = Flags { seen: true, ..Flags::default() };
-        let row = Row { uid: 5, flags, modseq: ModSeq(10), email_id: "x".into(), uidl: None };
+        let row = Row { uid: 5, flags, modseq: ModSeq(10), uidl: None };
         let header = |text: &str| Key::Header("Subject".into(), text.into());
         for (key, matched, measured, read) in [
             (Key::All, true, 0, 0),

@@ -19,8 +19,8 @@ use posthaste::{
     },
     store::{self, Act, Done, Fault, Home, LineEnds, Place, Store, memory::Memory},
     wire::imap::server::{
-        Answer, Ask, Changes, Code, Event, HEAD, Head, Known, Limits, Listed, Measure, Refusal, Row, Server,
-        Settings, Snapshot, Status, Tls,
+        Answer, Ask, Changes, Code, Event, HEAD, HEADS, Head, Known, Limits, Listed, Measure, Refusal, Row,
+        Server, Settings, Snapshot, Status, Tls,
     },
 };
 use std::{
@@ -300,19 +300,19 @@ impl Keeper {
                     counted.map(|one| Measure { uid: one.uid, octets: one.octets, date: one.date }).collect(),
                 )
             }
-            Ask::Heads(uids) => {
-                assert!(!uids.is_empty());
+            Ask::Heads { uids, most } => {
+                assert!(!uids.is_empty() && most <= HEAD);
                 let (mut heads, mut sum) = (Vec::new(), 0);
                 for uid in uids {
-                    let octets = self.octets(uid, 0..HEAD as u64 + 1)?;
-                    let whole = octets.as_ref().is_some_and(|octets| octets.len() <= HEAD);
+                    let octets = self.octets(uid, 0..most as u64 + 1)?;
+                    let whole = octets.as_ref().is_some_and(|octets| octets.len() <= most);
                     let octets = octets.map(|mut octets| {
-                        octets.truncate(HEAD);
+                        octets.truncate(most);
                         octets
                     });
                     sum += octets.as_ref().map_or(0, Vec::len);
                     heads.push(Head { uid, octets, whole });
-                    if sum >= HEAD {
+                    if sum >= HEADS {
                         break;
                     }
                 }

@@ -1,14 +1,16 @@
 //! `mail-serve`: lets people read their mail over IMAP and POP3.
 //!
 //! ```text
-//! daemon -+-> imap    answers what an IMAP session asks
-//!         \-> pop3    answers what a POP3 session asks; one session has a maildrop at a time (maildrops)
+//! daemon -+-> imap -+-> heads    reads messages, several at once
+//!         \-> pop3 -/
+//!              \-> maildrops     one session has a maildrop at a time
 //! ```
 //! What it leaves out: what a reply looks like (wire/imap, wire/pop3), how a connection is driven (net/converse), where messages lie (store),
 //! and every name of a configuration key (cli/serve).
 
 mod client;
 mod daemon;
+mod heads;
 mod imap;
 mod maildrops;
 mod pop3;

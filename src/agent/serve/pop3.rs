@@ -1,6 +1,11 @@
 //! One POP3 connection: answers what its session asks.
 
-use super::{Serve, Settings, client::Client, maildrops::Held};
+use super::{
+    Serve, Settings,
+    client::Client,
+    heads::{self, Head},
+    maildrops::Held,
+};
 use crate::{
     agent::daemon::{blocking, limits::UserSeat, login::Login},
     mail::{
@@ -23,8 +28,14 @@ use crate::{
         sasl::Credentials,
     },
 };
-use std::{collections::HashMap, io::Read, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    io::BufRead,
+    sync::Arc,
+};
 
+/// Messages that are read ahead, at most.
+const AHEAD: usize = 64;
 /// Messages that are measured at once.
 const MEASURED: usize = 10_000;
 
@@ -70,10 +81,22 @@ struct Open<S: Store> {
     /// By number, from 1.
     uids: Vec<Uid>,
     uid_validity: u32,
-    /// The message that is being read.
-    reading: Option<S::Octets>,
+    /// What is left of the message that is being read.
+    rest: Option<Rest<S::Octets>>,
+    /// The number behind that of the message which was asked for last,
+    next: u32,
+    /// and messages from there on that were read already.
+    ahead: VecDeque<Head>,
     retrieved: u64,
     removed: usize,
+}
+
+/// What is left of a message.
+enum Rest<O> {
+    /// It is being read.
+    Open(O),
+    /// So many octets were given.
+    Behind(Uid, u64),
 }
 
 const TROUBLE: Reply = Reply::refused(Code::SysTemp, "The mail store has a fault; come back later");
@@ -108,7 +131,9 @@ impl<S: Store + 'static> Pop3<S> {
                     _held: held,
                     uids,
                     uid_validity,
-                    reading: None,
+                    rest: None,
+                    next: 1,
+                    ahead: VecDeque::new(),
                     retrieved: 0,
                     removed: 0,
                 });
@@ -144,34 +169,53 @@ impl<S: Store + 'static> Pop3<S> {
         }
     }
 
+    /// The beginning of a message. Clients ask for one after the other, so that the next ones are read together.
     async fn text(&mut self, number: u32) -> Answer {
         let Some(open) = &mut self.open else { return Answer::Broken };
         let Some(uid) = open.numbered(number).first().copied() else { return Answer::Broken };
-        let (serve, home) = (Arc::clone(&self.serve), open.home.clone());
-        let read = blocking(move || {
-            let octets = serve.store.read(&home, &FolderName::inbox(), uid, 0..u64::MAX)?;
-            Ok::<_, Fault>(fill(octets, Vec::new())?)
-        });
-        match read.await {
-            Ok(Ok(filled)) => {
-                open.retrieved = open.retrieved.saturating_add(1);
-                open.give(filled)
+        open.rest = None;
+        if open.ahead.front().is_none_or(|head| head.uid != uid) {
+            let many = if open.next == number { AHEAD } else { 1 };
+            open.ahead.clear();
+            let uids: Vec<Uid> = open.numbered(number).iter().take(many).copied().collect();
+            let (serve, home) = (Arc::clone(&self.serve), open.home.clone());
+            let heads = blocking(move || {
+                heads::heads((&serve.store, &home, &FolderName::inbox()), &uids, Server::CHUNK, Server::CHUNK)
+            });
+            match heads.await {
+                Ok(Ok(heads)) => open.ahead = heads.into(),
+                Ok(Err(fault)) => return self.fault(&fault, "a message could not be read"),
+                Err(_) => return Answer::Refuse(TROUBLE),
             }
-            Ok(Err(Fault::NoMessage)) => {
-                Answer::Refuse(Reply::err("Another client has removed that message"))
-            }
-            Ok(Err(fault)) => self.fault(&fault, "a message could not be read"),
-            Err(_) => Answer::Refuse(TROUBLE),
         }
+        open.next = number.saturating_add(1);
+        let Some(Head { octets, whole, .. }) = open.ahead.pop_front() else { return Answer::Broken };
+        let Some(octets) = octets else {
+            return Answer::Refuse(Reply::err("Another client has removed that message"));
+        };
+        open.retrieved = open.retrieved.saturating_add(1);
+        open.rest = (!whole).then_some(Rest::Behind(uid, octets.len() as u64));
+        Answer::Text { octets, last: whole }
     }
 
     async fn more(&mut self, buffer: Vec<u8>) -> Answer {
         let Some(open) = &mut self.open else { return Answer::Broken };
-        let Some(octets) = open.reading.take() else { return Answer::Broken };
-        match blocking(move || fill(octets, buffer)).await {
-            Ok(Ok(filled)) => open.give(filled),
+        let Some(rest) = open.rest.take() else { return Answer::Broken };
+        let (serve, home) = (Arc::clone(&self.serve), open.home.clone());
+        let read = blocking(move || {
+            let octets = match rest {
+                Rest::Open(octets) => octets,
+                Rest::Behind(uid, at) => serve.store.read(&home, &FolderName::inbox(), uid, at..u64::MAX)?,
+            };
+            Ok::<_, Fault>(fill(octets, buffer)?)
+        });
+        match read.await {
+            Ok(Ok((octets, chunk))) => {
+                open.rest = octets.map(Rest::Open);
+                Answer::Text { octets: chunk, last: open.rest.is_none() }
+            }
             Ok(Err(fault)) => {
-                self.fault(&fault.into(), "a message could not be read to its end");
+                self.fault(&fault, "a message could not be read to its end");
                 Answer::Broken
             }
             Err(_) => Answer::Broken,
@@ -212,12 +256,6 @@ impl<S: Store> Open<S> {
     fn numbered(&self, from: u32) -> &[Uid] {
         from.checked_sub(1).and_then(|from| self.uids.get(at(from)..)).unwrap_or_default()
     }
-
-    fn give(&mut self, (octets, chunk): (Option<S::Octets>, Vec<u8>)) -> Answer {
-        let last = octets.is_none();
-        self.reading = octets;
-        Answer::Text { octets: chunk, last }
-    }
 }
 
 impl<S: Store + 'static> Agent<Server> for Pop3<S> {
@@ -230,7 +268,7 @@ impl<S: Store + 'static> Agent<Server> for Pop3<S> {
             Ask::More(buffer) => self.more(buffer).await,
             Ask::Stop => {
                 if let Some(open) = &mut self.open {
-                    open.reading = None;
+                    open.rest = None;
                 }
                 Answer::Yes
             }
@@ -266,11 +304,10 @@ fn measure<S: Store>(store: &S, home: &Home) -> Result<(u32, Vec<(Uid, u64)>), F
 }
 
 /// Fills a buffer; the octets that follow, where any may.
-fn fill<R: Read>(mut octets: R, mut buffer: Vec<u8>) -> std::io::Result<(Option<R>, Vec<u8>)> {
+fn fill<R: BufRead>(mut octets: R, mut buffer: Vec<u8>) -> std::io::Result<(Option<R>, Vec<u8>)> {
     buffer.clear();
-    let room = u64::try_from(Server::CHUNK).unwrap_or(u64::MAX);
-    let read = octets.by_ref().take(room).read_to_end(&mut buffer)?;
-    Ok(((read == Server::CHUNK).then_some(octets), buffer))
+    heads::fill(&mut octets, Server::CHUNK, &mut buffer)?;
+    Ok(((buffer.len() == Server::CHUNK).then_some(octets), buffer))
 }
 
 /// RFC 1939 section 7.

@@ -127,6 +127,16 @@ impl Store for Maildir {
         self.0.rows(home, folder, uids, most)
     }
 
+    fn email_ids(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uids: &UidSet,
+        most: usize,
+    ) -> Result<Vec<(Uid, String)>, Fault> {
+        self.0.email_ids(home, folder, uids, most)
+    }
+
     fn measures(
         &self,
         home: &Home,
@@ -147,6 +157,17 @@ impl Store for Maildir {
 
     fn read(&self, home: &Home, folder: &FolderName, uid: Uid, range: Range<u64>) -> Result<Octets, Fault> {
         self.0.octets(home, folder, uid, range)
+    }
+
+    fn read_each(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uids: &[Uid],
+        range: Range<u64>,
+        take: &mut dyn FnMut(Uid, Option<Octets>) -> io::Result<bool>,
+    ) -> Result<(), Fault> {
+        self.0.each(home, folder, uids, range, take)
     }
 
     fn search(&self, home: &Home, folder: &FolderName, key: &Key) -> Result<UidSet, Fault> {

@@ -3,6 +3,7 @@
 use super::{
     Inner,
     account::{Opened, held},
+    name,
     read::{self, Hints, Measured, Octets},
 };
 use crate::{
@@ -51,6 +52,19 @@ impl Inner {
         Ok(rows.take(most).collect())
     }
 
+    pub(super) fn email_ids(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uids: &UidSet,
+        most: usize,
+    ) -> Result<Vec<(Uid, String)>, Fault> {
+        let opened = Opened::open(self, home, folder)?;
+        let view = opened.fresh(self)?;
+        let ids = view.among(uids).filter_map(|(uid, _)| Some((uid, name::email_id(view.base(uid)?))));
+        Ok(ids.take(most).collect())
+    }
+
     pub(super) fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq) -> Result<Changes, Fault> {
         let opened = Opened::open(self, home, folder)?;
         let view = opened.fresh(self)?;
@@ -97,15 +111,41 @@ impl Inner {
         range: Range<u64>,
     ) -> Result<Octets, Fault> {
         let opened = Opened::open(self, home, folder)?;
-        if !opened.fresh(self)?.messages.contains_key(&uid) {
-            return Err(Fault::NoMessage);
+        drop(opened.fresh(self)?);
+        self.octets_of(&opened, uid, range)?.ok_or(Fault::NoMessage)
+    }
+
+    /// Reads messages one after the other, the folder being looked at once.
+    pub(super) fn each(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uids: &[Uid],
+        range: Range<u64>,
+        take: &mut dyn FnMut(Uid, Option<Octets>) -> io::Result<bool>,
+    ) -> Result<(), Fault> {
+        let opened = Opened::open(self, home, folder)?;
+        drop(opened.fresh(self)?);
+        for &uid in uids {
+            if !take(uid, self.octets_of(&opened, uid, range.clone())?)? {
+                break;
+            }
         }
-        let measured = self.measured(&opened, uid, false)?.ok_or(Fault::NoMessage)?;
-        let file = self.with_file(&opened, uid, |part, file| part.open_file(file).map(Some))?;
-        let file = file.ok_or(Fault::NoMessage)?;
+        Ok(())
+    }
+
+    /// The octets of a message; `None` when it is gone.
+    fn octets_of(&self, opened: &Opened, uid: Uid, range: Range<u64>) -> io::Result<Option<Octets>> {
+        let before = held(&opened.view).messages.get(&uid).and_then(|message| message.measured);
+        let file = self.with_file(opened, uid, |part, file| part.open_known(file).map(Some))?;
+        let Some((file, stat)) = file else { return Ok(None) };
         // A name that says so is not enough: an LF without CR would go out as it is.
-        let plain = measured.counted && measured.size == measured.wire;
-        Ok(Octets::new(file, range, plain)?)
+        let plain = before.is_some_and(|before| {
+            before.counted
+                && (before.size, before.date) == (stat.size, stat.modified)
+                && before.size == before.wire
+        });
+        Octets::new(file, stat.size, range, plain).map(Some)
     }
 
     pub(super) fn search(&self, home: &Home, folder: &FolderName, key: &Key) -> Result<UidSet, Fault> {

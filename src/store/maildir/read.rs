@@ -1,17 +1,17 @@
 //! The octets of a message as a server sends them: every line end is CR LF, whatever the file has.
 
 use super::name;
-use crate::sys::disk::Dir;
-use memchr::{memchr, memchr_iter};
+use crate::sys::disk::{Dir, read_once};
+use memchr::memchr_iter;
 use std::{
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, BufRead, Read, Seek, SeekFrom},
     ops::Range,
     time::SystemTime,
 };
 
 /// What is read from the file at once.
-const CHUNK: usize = 32 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// A message's octets in a range; LF without CR before it counts as CR LF.
 #[derive(Debug)]
@@ -19,112 +19,112 @@ pub struct Octets {
     file: File,
     /// The file's octets are the wire's: nothing is put between them.
     plain: bool,
-    chunk: Vec<u8>,
+    /// Octets of the file that are still to be read.
+    unread: u64,
+    /// Octets of the file,
+    raw: Vec<u8>,
+    /// and what becomes of them on the wire,
+    ready: Vec<u8>,
+    /// of which so many were given or passed over.
     at: usize,
-    /// The last octet that was given or passed over.
+    /// The last octet of the file that was read.
     last: u8,
-    /// A CR was put before the LF that comes next.
-    put: bool,
     skip: u64,
     left: u64,
 }
 
 impl Octets {
-    pub(super) fn new(mut file: File, range: Range<u64>, plain: bool) -> io::Result<Octets> {
+    /// Of a file of `size` octets; what it grows by meanwhile is not read.
+    pub(super) fn new(mut file: File, size: u64, range: Range<u64>, plain: bool) -> io::Result<Octets> {
         let left = range.end.saturating_sub(range.start);
-        let mut skip = range.start;
+        let (mut skip, mut unread) = (range.start, size);
         if plain {
+            unread = size.saturating_sub(skip);
             file.seek(SeekFrom::Start(std::mem::take(&mut skip)))?;
         }
-        Ok(Octets { file, plain, chunk: Vec::new(), at: 0, last: 0, put: false, skip, left })
+        let (raw, ready) = (Vec::new(), Vec::new());
+        Ok(Octets { file, plain, unread, raw, ready, at: 0, last: 0, skip, left })
     }
 
-    /// The next octets that stand together in file and wire; an empty slice at the end.
-    fn next(&mut self) -> io::Result<&[u8]> {
-        if self.at >= self.chunk.len() {
-            self.chunk.resize(CHUNK, 0);
-            let got = loop {
-                match self.file.read(&mut self.chunk) {
-                    Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
-                    read => break read?,
-                }
-            };
-            self.chunk.truncate(got);
-            self.at = 0;
+    /// Reads on; the octets that stand ready are used up. None stand ready at the end.
+    fn read_on(&mut self) -> io::Result<()> {
+        self.ready.clear();
+        self.at = 0;
+        while self.ready.is_empty() && self.unread > 0 {
+            let wanted = self.unread.min(self.skip.saturating_add(self.left));
+            let room = usize::try_from(wanted).unwrap_or(CHUNK).min(CHUNK);
+            self.raw.clear();
+            self.raw.reserve_exact(room);
+            if read_once(&self.file, &mut self.raw)? == 0 {
+                self.unread = 0;
+            }
+            self.raw.truncate(room);
+            self.unread = self.unread.saturating_sub(self.raw.len() as u64);
+            match self.plain {
+                true => std::mem::swap(&mut self.raw, &mut self.ready),
+                false => line_ends(&self.raw, &mut self.last, &mut self.ready),
+            }
         }
-        let rest = self.chunk.get(self.at..).unwrap_or_default();
-        if self.plain || rest.is_empty() {
-            return Ok(rest);
-        }
-        match memchr(b'\n', rest) {
-            Some(0) if self.last != b'\r' && !self.put => Ok(b"\r"),
-            Some(0) => Ok(rest.get(..1).unwrap_or_default()),
-            Some(line) => Ok(rest.get(..line).unwrap_or_default()),
-            None => Ok(rest),
+        Ok(())
+    }
+}
+
+/// Puts octets behind `wire`, each line end as CR LF; `last` is the octet before them.
+fn line_ends(octets: &[u8], last: &mut u8, wire: &mut Vec<u8>) {
+    // A line has forty octets or so.
+    wire.reserve(octets.len().saturating_add(octets.len() / 32));
+    let (mut before, mut from) = (*last, 0);
+    for end in memchr_iter(b'\n', octets) {
+        before = end.checked_sub(1).and_then(|at| octets.get(at).copied()).unwrap_or(before);
+        if before != b'\r' {
+            wire.extend_from_slice(octets.get(from..end).unwrap_or_default());
+            wire.push(b'\r');
+            from = end;
         }
     }
+    wire.extend_from_slice(octets.get(from..).unwrap_or_default());
+    *last = octets.last().copied().unwrap_or(*last);
+}
 
-    /// Passes over the first octets of what [`Octets::next`] gave.
-    fn pass(&mut self, given: usize) {
-        let rest = self.chunk.get(self.at..).unwrap_or_default();
-        if !self.plain && rest.first() == Some(&b'\n') && self.last != b'\r' && !self.put {
-            self.put = true;
-            return;
+impl BufRead for Octets {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.left > 0 && self.at >= self.ready.len() {
+            self.read_on()?;
+            if self.ready.is_empty() {
+                break;
+            }
+            self.at = usize::try_from(self.skip).unwrap_or(usize::MAX).min(self.ready.len());
+            self.skip = self.skip.saturating_sub(self.at as u64);
         }
-        if let Some(&last) = given.checked_sub(1).and_then(|at| rest.get(at)) {
-            self.last = last;
-            self.put = false;
-        }
-        self.at = self.at.saturating_add(given);
+        let rest = self.ready.get(self.at..).unwrap_or_default();
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest.len());
+        Ok(rest.get(..most).unwrap_or_default())
+    }
+
+    fn consume(&mut self, used: usize) {
+        self.at = self.at.saturating_add(used);
+        self.left = self.left.saturating_sub(used as u64);
     }
 }
 
 impl Read for Octets {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.skip > 0 && self.left > 0 {
-            let skip = usize::try_from(self.skip).unwrap_or(usize::MAX);
-            let given = self.next()?.len().min(skip);
-            if given == 0 {
-                return Ok(0);
-            }
-            self.pass(given);
-            self.skip = self.skip.saturating_sub(given as u64);
-        }
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let mut filled = 0;
-        // Lines are short: they are put together, so that a caller sees few reads.
-        while let Some(room) = buffer.get_mut(filled..most).filter(|room| !room.is_empty()) {
-            if filled > 0 && self.at >= self.chunk.len() {
-                break;
-            }
-            let next = self.next()?;
-            let given = next.len().min(room.len());
-            let (Some(from), Some(to)) = (next.get(..given), room.get_mut(..given)) else { break };
-            if given == 0 {
-                break;
-            }
-            to.copy_from_slice(from);
-            self.pass(given);
-            filled = filled.saturating_add(given);
-        }
-        self.left = self.left.saturating_sub(filled as u64);
-        Ok(filled)
+        let got = self.fill_buf()?.read(buffer)?;
+        self.consume(got);
+        Ok(got)
     }
 }
 
 /// Octets of the wire that a file holds.
-fn count(mut file: File) -> io::Result<u64> {
+fn count(file: &File) -> io::Result<u64> {
     let (mut sum, mut last) = (0_u64, 0);
-    let mut chunk = vec![0; CHUNK];
+    let mut octets = Vec::with_capacity(CHUNK);
     loop {
-        let got = match file.read(&mut chunk) {
-            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        let octets = chunk.get(..got).unwrap_or_default();
+        octets.clear();
+        let got = read_once(&file, &mut octets)?;
         let Some(&end) = octets.last() else { return Ok(sum) };
         let before = |at: usize| at.checked_sub(1).map_or(Some(&last), |at| octets.get(at));
-        let bare = memchr_iter(b'\n', octets).filter(|&at| before(at) != Some(&b'\r')).count();
+        let bare = memchr_iter(b'\n', &octets).filter(|&at| before(at) != Some(&b'\r')).count();
         sum = sum.saturating_add(got as u64).saturating_add(bare as u64);
         last = end;
     }
@@ -173,7 +173,7 @@ pub(super) fn measure(part: &Dir, file: &str, base: &str, hints: Hints) -> io::R
     let (wire, counted) = match wire.filter(|_| hints.before.is_none() && !hints.counted) {
         Some(wire) => (wire, false),
         None => match part.open_file(file) {
-            Ok(file) => (count(file)?, true),
+            Ok(file) => (count(&file)?, true),
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(fault) => return Err(fault),
         },
@@ -197,7 +197,8 @@ mod tests {
                 for end in start..=whole.len() + 2 {
                     for room in [1, 2, 100] {
                         let range = start as u64..end as u64;
-                        let mut octets = Octets::new(dir.open_file("m").unwrap(), range, false).unwrap();
+                        let (file, stat) = dir.open_known("m").unwrap();
+                        let mut octets = Octets::new(file, stat.size, range, false).unwrap();
                         let (mut read, mut buffer) = (Vec::new(), vec![0; room]);
                         loop {
                             match octets.read(&mut buffer).unwrap() {
@@ -222,11 +223,11 @@ mod tests {
                 let stored = ["x".repeat(before).as_bytes(), end.as_bytes(), b"\ntail"].concat();
                 std::fs::write(scratch.path().join("m"), &stored).unwrap();
                 let mut read = Vec::new();
-                let file = dir.open_file("m").unwrap();
-                Octets::new(file, 0..u64::MAX, false).unwrap().read_to_end(&mut read).unwrap();
+                let (file, stat) = dir.open_known("m").unwrap();
+                Octets::new(file, stat.size, 0..u64::MAX, false).unwrap().read_to_end(&mut read).unwrap();
                 assert!(read == wire(&stored), "{before} {end:?}");
                 assert_eq!(
-                    count(dir.open_file("m").unwrap()).unwrap(),
+                    count(&dir.open_file("m").unwrap()).unwrap(),
                     read.len() as u64,
                     "{before} {end:?}"
                 );

@@ -306,7 +306,6 @@ impl View {
             uid,
             flags: self.known.flags(&record.base, message.found.letters()),
             modseq: message.modseq,
-            email_id: name::email_id(&record.base),
             uidl: record.field('P').map(str::to_owned),
         })
     }

@@ -95,9 +95,12 @@ impl Folder {
 }
 
 pub(super) fn row(uid: Uid, (modseq, message): &(ModSeq, Message)) -> Row {
+    Row { uid, flags: message.flags.clone(), modseq: *modseq, uidl: None }
+}
+
+pub(super) fn email_id(message: &Message) -> String {
     let (id, copy) = &message.key;
-    let email_id = if *copy == 0 { id.to_string() } else { format!("{id}-{copy:08x}") };
-    Row { uid, flags: message.flags.clone(), modseq: *modseq, email_id, uidl: None }
+    if *copy == 0 { id.to_string() } else { format!("{id}-{copy:08x}") }
 }
 
 pub(super) fn measure(uid: Uid, message: &Message) -> Measure {

@@ -327,6 +327,19 @@ impl Store for Memory {
         })
     }
 
+    fn email_ids(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        uids: &UidSet,
+        most: usize,
+    ) -> Result<Vec<(Uid, String)>, Fault> {
+        self.with(home, |account| {
+            let messages = account.folder(folder)?.among(uids).take(most);
+            Ok(messages.map(|(uid, (_, message))| (uid, folder::email_id(message))).collect())
+        })
+    }
+
     fn measures(
         &self,
         home: &Home,

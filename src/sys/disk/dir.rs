@@ -122,16 +122,20 @@ impl Dir {
 
     /// Opens a plain file for reading. Anything else that has the name (a pipe, a device, a link) is refused.
     pub fn open_file(&self, name: impl AsRef<Path>) -> io::Result<File> {
+        self.open_known(name).map(|(file, _)| file)
+    }
+
+    /// The same, with what is known of the file that was opened.
+    pub fn open_known(&self, name: impl AsRef<Path>) -> io::Result<(File, Stat)> {
         let name = name.as_ref();
         // Without NONBLOCK the opening of a pipe that somebody put there would wait for ever.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(self.fd(), name, flags, Mode::empty())
             .map_err(|fault| self.fault(name, fault))?;
-        let file = File::from(fd);
-        if file.metadata()?.is_file() {
-            Ok(file)
-        } else {
-            Err(named(&self.0.path.join(name), io::Error::other("not a plain file")))
+        let stat = Stat::of(&rustix::fs::fstat(&fd).map_err(|fault| self.fault(name, fault))?);
+        match stat.is_file {
+            true => Ok((File::from(fd), stat)),
+            false => Err(named(&self.0.path.join(name), io::Error::other("not a plain file"))),
         }
     }
 

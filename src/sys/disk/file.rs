@@ -15,6 +15,16 @@ const BUFFER: usize = 32 * 1024;
 /// Writing back of a large body is started each time so much more of it has come, so that the final sync is short.
 const WRITEBACK: u64 = 1024 * 1024;
 
+/// Reads once, as much as there is room behind what `into` holds; 0 at the end of the file.
+pub fn read_once(file: &File, into: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        match rustix::io::read(file, rustix::buffer::spare_capacity(into)) {
+            Err(rustix::io::Errno::INTR) => {}
+            read => return Ok(read?),
+        }
+    }
+}
+
 /// A file being written under a name that nobody reads. It goes when dropped, unless it was placed.
 #[derive(Debug)]
 pub struct NewFile {

@@ -17,7 +17,7 @@ mod turns;
 
 pub use dir::{Dir, Names, Stat};
 pub use faults::{Faults, Step};
-pub use file::{Growing, NewFile};
+pub use file::{Growing, NewFile, read_once};
 
 use std::{fmt, io, path::Path, sync::Arc};
 use turns::{Permits, Turns};

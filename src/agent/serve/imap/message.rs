@@ -2,15 +2,16 @@
 //! part after the other.
 
 use crate::{
+    agent::serve::heads,
     mail::{
         folder::FolderName,
         outline::Outline,
         query::{Uid, UidSet},
     },
     store::{Fault, Home, Measure, Store},
-    wire::imap::server::{HEAD, Head},
+    wire::imap::server::{HEAD, HEADS, Head},
 };
-use std::{collections::VecDeque, io::Read, ops::Range};
+use std::{collections::VecDeque, ops::Range};
 
 /// Outlines that are kept,
 const OUTLINES: usize = 16;
@@ -44,40 +45,22 @@ pub(super) fn read<S: Store>(
             Err(fault) => return Err(fault),
         },
     };
-    let most = range.end.saturating_sub(range.start).min(HEAD as u64);
-    let mut octets = Vec::with_capacity(usize::try_from(most).unwrap_or(HEAD));
-    opened.octets.by_ref().take(most).read_to_end(&mut octets)?;
+    let most = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(HEAD).min(HEAD);
+    let mut octets = Vec::new();
+    heads::fill(&mut opened.octets, most, &mut octets)?;
     opened.at = opened.at.saturating_add(octets.len() as u64);
-    let more = octets.len() as u64 == most;
+    let more = octets.len() == most;
     Ok((more.then_some(opened), Some(octets)))
 }
 
-/// Reads the beginnings of messages, until there are [`HEAD`] octets of them.
+/// Reads the beginnings of messages, until there are [`HEADS`] octets of them.
 pub(super) fn heads<S: Store>(
-    (store, home, folder): (&S, &Home, &FolderName),
+    at: (&S, &Home, &FolderName),
     uids: &[Uid],
+    most: usize,
 ) -> Result<Vec<Head>, Fault> {
-    let (mut heads, mut total) = (Vec::new(), 0_usize);
-    for &uid in uids {
-        let most = HEAD as u64;
-        let head = match store.read(home, folder, uid, 0..most.saturating_add(1)) {
-            Ok(from) => {
-                let mut octets = Vec::new();
-                from.take(most.saturating_add(1)).read_to_end(&mut octets)?;
-                let whole = octets.len() <= HEAD;
-                octets.truncate(HEAD);
-                total = total.saturating_add(octets.len());
-                Head { uid, octets: Some(octets), whole }
-            }
-            Err(Fault::NoMessage) => Head { uid, octets: None, whole: true },
-            Err(fault) => return Err(fault),
-        };
-        heads.push(head);
-        if total >= HEAD {
-            break;
-        }
-    }
-    Ok(heads)
+    let head = |heads::Head { uid, octets, whole }| Head { uid, octets, whole };
+    Ok(heads::heads(at, uids, most, HEADS)?.into_iter().map(head).collect())
 }
 
 /// An outline, and what the message measured when it was read.

@@ -104,8 +104,9 @@ impl<S: Store + 'static> Selected<S> {
                 counted
                     .map_or_else(Answer::No, |one| Answer::Measures(one.into_iter().map(measure).collect()))
             }
-            Ask::Heads(uids) => {
-                let heads = user.ask(move |store, home| message::heads((store, home, &folder), &uids)).await;
+            Ask::Heads { uids, most } => {
+                let heads =
+                    user.ask(move |store, home| message::heads((store, home, &folder), &uids, most)).await;
                 heads.map_or_else(Answer::No, Answer::Heads)
             }
             Ask::Outline(uid) => self.outline(user, uid).await,

@@ -80,9 +80,14 @@ pub enum Ask {
     /// The measure of a message of the selected folder, its size as [`Ask::Read`] will give it: a literal is announced by it.
     /// Answer: `Measures`, empty when it is not there.
     Size(Uid),
-    /// The beginnings of messages of the selected folder, in this order: of each up to [`HEAD`] octets. The answer ends as soon
-    /// as it holds [`HEAD`] octets or more, or all of `uids`; it is never empty. Answer: `Heads`.
-    Heads(Vec<Uid>),
+    /// The beginnings of messages of the selected folder. The answer ends as soon as it holds [`HEADS`] octets or more, or
+    /// all of `uids`; it is never empty. Answer: `Heads`.
+    Heads {
+        /// The messages, in this order.
+        uids: Vec<Uid>,
+        /// Octets of each, at most; [`HEAD`] or fewer.
+        most: usize,
+    },
     /// The parts of a message of the selected folder, as [`Outline::read`] finds them in its wire octets. Answer: `Outline`.
     Outline(Uid),
     /// Octets of a message of the selected folder: all of `range`, which has at most [`HEAD`] octets, as far as the message has
@@ -154,7 +159,9 @@ pub enum Ask {
 }
 
 /// The most octets of a message that come in one piece, whichever way.
-pub const HEAD: usize = 32 * 1024;
+pub const HEAD: usize = 64 * 1024;
+/// Octets of several messages in one answer; the last of them may go beyond it.
+pub const HEADS: usize = 128 * 1024;
 
 /// An answer of the agent. One that does not fit the question ends the connection.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The entry of the fuzz target: a hostile client against the session, with what must hold whatever it says.
 
 use super::{
-    Answer, Ask, Changes, Code, Event, HEAD, Head, Known, Limits, Listed, Measure, Refusal, Row, Server,
-    Settings, Snapshot, Status, Tls,
+    Answer, Ask, Changes, Code, Event, HEAD, HEADS, Head, Known, Limits, Listed, Measure, Refusal, Row,
+    Server, Settings, Snapshot, Status, Tls,
 };
 use crate::{
     mail::{
@@ -286,15 +286,15 @@ impl Agent {
                     |octets: Vec<u8>| Measure { uid, octets: octets.len() as u64, date: UNIX_EPOCH };
                 Some(Answer::Measures(octets.into_iter().map(measure).collect()))
             }
-            Ask::Heads(uids) => {
+            Ask::Heads { uids, most } => {
                 let (mut heads, mut sum) = (Vec::new(), 0);
-                here(self).then_some(())?;
+                (here(self) && most <= HEAD).then_some(())?;
                 for uid in uids {
-                    let octets = self.octets(uid, 0..HEAD as u64);
+                    let octets = self.octets(uid, 0..most as u64);
                     let all = self.octets(uid, 0..u64::MAX).map_or(0, |octets| octets.len());
                     sum += octets.as_ref().map_or(0, Vec::len);
-                    heads.push(Head { uid, octets, whole: all <= HEAD });
-                    if sum >= HEAD {
+                    heads.push(Head { uid, octets, whole: all <= most });
+                    if sum >= HEADS {
                         break;
                     }
                 }

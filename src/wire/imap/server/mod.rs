@@ -37,7 +37,7 @@ mod view;
 mod waiting;
 
 pub use ask::{
-    Answer, Ask, Changes, Code, Event, HEAD, Head, Listed, Measure, Refusal, Row, Snapshot, Status,
+    Answer, Ask, Changes, Code, Event, HEAD, HEADS, Head, Listed, Measure, Refusal, Row, Snapshot, Status,
 };
 pub use fuzz::fuzz;
 use reader::{Reader, Room};
@@ -140,6 +140,8 @@ impl Session for Server {
     type Ask = Ask;
     type Answer = Answer;
     type Event = Event;
+    /// Half of it, and the head of a message behind it.
+    const OUT_MAX: usize = 2 * (HEAD + 16 * 1024);
 
     fn turn(&mut self, input: Input<'_, Answer, Event>, out: &mut Vec<u8>) -> Turn<Ask> {
         if let Some(turn) = self.go_on(&input, out) {

@@ -77,7 +77,7 @@ fn a_large_message_is_streamed_in_pieces() {
     let head = |range: std::ops::Range<u64>| vec![b'x'; (range.end.min(size) - range.start) as usize];
     let mut server = selected(1);
     let (said, asked) = run(&mut server, b"b FETCH 1 BODY.PEEK[]\r\n", |ask| match ask {
-        Ask::Heads(uids) => {
+        Ask::Heads { uids, .. } => {
             let octets = Some(head(0..HEAD as u64));
             Answer::Heads(vec![Head { uid: uids[0], octets, whole: false }])
         }
@@ -119,7 +119,7 @@ fn a_message_that_ends_too_soon_ends_the_connection() {
 
 #[test]
 fn a_far_header_is_looked_up_and_its_fields_told() {
-    let header = [b"X-Long: y\r\n".repeat(5000), b"Subject: late\r\n\r\n".to_vec()].concat();
+    let header = [b"X-Long: y\r\n".repeat(10_000), b"Subject: late\r\n\r\n".to_vec()].concat();
     let message = [header.as_slice(), b"body\r\n"].concat();
     let piece = |range: &std::ops::Range<u64>| {
         message[range.start as usize..(range.end as usize).min(message.len())].to_vec()
@@ -127,7 +127,7 @@ fn a_far_header_is_looked_up_and_its_fields_told() {
     let mut server = selected(1);
     let command = b"b FETCH 1 (BODY.PEEK[HEADER.FIELDS (Subject)] ENVELOPE BODY.PEEK[TEXT])\r\n";
     let (said, _) = run(&mut server, command, |ask| match ask {
-        Ask::Heads(uids) => {
+        Ask::Heads { uids, .. } => {
             let octets = Some(piece(&(0..HEAD as u64)));
             Answer::Heads(vec![Head { uid: uids[0], octets, whole: false }])
         }
@@ -167,7 +167,7 @@ fn a_message_comes_in_chunks_from_one_buffer() {
             }
         }
     }
-    assert_eq!(chunks, [HEAD, HEAD, HEAD, 100_000 - 3 * HEAD]);
+    assert_eq!(chunks, [HEAD, 100_000 - HEAD]);
     let turn = server.turn(Input::Octets(b"\r\n"), &mut out);
     assert!(matches!(turn.step, Step::Ask(Ask::End)));
 }

@@ -128,7 +128,7 @@ struct Cx {
 
 impl Server {
     /// The most octets of a message that the agent gives at once.
-    pub const CHUNK: usize = 32 * 1024;
+    pub const CHUNK: usize = 64 * 1024;
     /// The most unique ids that are asked for at once.
     pub const NAMES: u32 = 500;
 
@@ -160,6 +160,8 @@ impl Session for Server {
     type Ask = Ask;
     type Answer = Answer;
     type Event = Event;
+    /// Every other octet of a chunk can be a dot that is doubled.
+    const OUT_MAX: usize = 2 * Server::CHUNK;
 
     fn turn(&mut self, input: Input<'_, Answer, Event>, out: &mut Vec<u8>) -> Turn<Ask> {
         let state = std::mem::replace(&mut self.state, State::Closed);

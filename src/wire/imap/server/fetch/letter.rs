@@ -37,6 +37,15 @@ pub(super) struct Letter {
     stream: Range<u64>,
 }
 
+/// True when the message's own header is all that must be looked at.
+pub(super) fn is_of_header(items: &[Item]) -> bool {
+    items.iter().all(|item| match item {
+        Item::Section(section) => section.part.is_empty() && !matches!(section.what, What::All | What::Text),
+        Item::Structure { .. } => false,
+        _ => true,
+    })
+}
+
 /// What comes next.
 pub(super) enum Next {
     /// Ask the agent.

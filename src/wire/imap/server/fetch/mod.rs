@@ -2,7 +2,7 @@
 //! in a message's head are streamed.
 
 use super::{
-    Answer, Ask, Code, Cx, Head, Measure, Row,
+    Answer, Ask, Code, Cx, HEAD, Head, Measure, Row,
     respond::{Command, Outcome},
     state::{Next, State},
     sync::{self, Told},
@@ -32,8 +32,10 @@ mod letter;
 mod structure;
 
 /// How many messages are looked up at once: without their content, and with it.
-const ROWS: usize = sync::ROWS;
-const LETTERS: usize = 64;
+const ROWS: usize = 2000;
+const LETTERS: usize = 256;
+/// Octets of a message that hold the header of nearly all.
+const HEADER: usize = 16 * 1024;
 /// The most messages whose flags are remembered as told, so that they are not told twice.
 const TOLD_MAX: usize = 10_000;
 
@@ -43,6 +45,8 @@ struct Needs {
     rows: bool,
     measures: bool,
     content: bool,
+    /// Octets of a message that are looked at first.
+    most: usize,
     /// Reading makes a message `\Seen`.
     seen: bool,
 }
@@ -142,6 +146,7 @@ fn needs(items: &[Item], read_only: bool) -> Needs {
         }
     }
     needs.rows |= needs.seen;
+    needs.most = if letter::is_of_header(items) { HEADER } else { HEAD };
     needs
 }
 
@@ -226,7 +231,8 @@ impl Fetching {
             if self.at < self.end {
                 if self.needs.content {
                     let uids = self.uids.get(self.at..self.end).unwrap_or_default().to_vec();
-                    return self.ask(Stage::Heads, Ask::Heads(uids));
+                    let most = self.needs.most;
+                    return self.ask(Stage::Heads, Ask::Heads { uids, most });
                 }
                 self.tell_row(cx, out);
                 continue;
