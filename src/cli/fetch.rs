@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     agent::{
-        fetch::{Fetched, Folders, Order, Target, fetch},
+        fetch::{Fetched, Folders, Order, Protocol, Target, fetch},
         send::{Place, Privacy},
     },
     mail::verdict::Verdict,
@@ -205,6 +205,14 @@ fn job(flags: &Flags, source: &Source, known: Option<&Fetch>) -> Result<Job, Fai
         (false, true, Some(known)) if !known.folders.is_empty() => Folders::These(known.folders.clone()),
         (false, true, _) => Folders::These(vec!["INBOX".to_owned()]),
     };
+    // To fetch, or even delete, INBOX in its place would be another thing than what was asked for.
+    let other = |names: &[String]| names.iter().find(|name| !name.eq_ignore_ascii_case("INBOX")).cloned();
+    if source.protocol == Protocol::Pop3
+        && let Folders::These(names) = &folders
+        && let Some(name) = other(names)
+    {
+        return Err(Failure::usage(format!("{source}: POP3 has INBOX only, and no folder {name}")));
+    }
     let delete = flags.delete || (!flags.keep && known.is_some_and(|known| known.delete));
     if to == To::Stdout && (flags.json.json || (delete && !is_file(io::stdout()))) {
         let text = match flags.json.json {

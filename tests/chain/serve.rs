@@ -68,6 +68,70 @@ fn who_idles_sees_what_sessions_deliveries_and_other_programs_do() {
     assert!(other.imap("NOOP").iter().any(|line| line.ends_with(" EXPUNGE")));
 }
 
+fn append(session: &mut Lines, folder: &str, subject: &str) {
+    let text = format!("Subject: {subject}\r\n\r\nbody\r\n");
+    session.imap(&format!("APPEND {folder} {{{}+}}\r\n{text}", text.len()));
+}
+
+#[test]
+fn what_a_client_calls_itself_is_logged_once_however_often_it_says_so() {
+    let house = house();
+    let daemon = Daemon::start(&house, "mail-serve");
+    let mut lines = Lines::connect(daemon.tcp("imap"));
+    lines.hear().unwrap();
+    for number in 0..5 {
+        lines.imap(&format!("ID (\"name\" \"client-{number}\")"));
+    }
+    lines.imap("LOGIN alice wonderland");
+    daemon.logged("logged in");
+    let log = daemon.log();
+    assert!(log.contains("client-0") && log.matches("calls itself").count() == 1, "{log}");
+}
+
+#[test]
+fn uids_of_a_folder_that_was_made_anew_name_none_of_its_messages() {
+    for command in [
+        "UID STORE 1 +FLAGS (\\Deleted)",
+        "EXPUNGE",
+        "UID MOVE 1 INBOX",
+        "UID FETCH 1 BODY.PEEK[]",
+        "FETCH 1 FLAGS",
+    ] {
+        let house = house();
+        let daemon = Daemon::start(&house, "mail-serve");
+        let (mut first, mut idle, mut other) = (session(&daemon), session(&daemon), session(&daemon));
+        other.imap("CREATE Work");
+        append(&mut other, "Work", "old");
+        first.imap("SELECT Work");
+        idle.imap("SELECT Work");
+        idle.say("i IDLE");
+        idle.until("+ ");
+        other.imap("DELETE Work");
+        // The first was told before it.
+        idle.until("* BYE");
+        other.imap("CREATE Work");
+        append(&mut other, "Work", "new");
+        other.imap("SELECT Work");
+        let marked = command == "EXPUNGE";
+        if marked {
+            other.imap("STORE 1 +FLAGS (\\Deleted)");
+        }
+        first.say(&format!("t {command}"));
+        let mut heard = Vec::new();
+        while let Some(line) = first.hear() {
+            heard.push(line);
+            if heard.last().is_some_and(|line| line.starts_with("t ")) {
+                break;
+            }
+        }
+        assert!(heard.iter().any(|line| line.starts_with("* BYE")), "{command}: {heard:?}");
+        assert!(!heard.iter().any(|line| line.contains("FETCH (") || line.starts_with("t OK")), "{heard:?}");
+        let there = other.imap("UID FETCH 1:* FLAGS");
+        assert!(there.iter().any(|line| line.starts_with("* 1 FETCH (UID 1 ")), "{command}: {there:?}");
+        assert_eq!(there.iter().any(|line| line.contains("\\Deleted")), marked, "{command}: {there:?}");
+    }
+}
+
 #[test]
 fn connections_of_an_address_and_of_a_user_are_bounded() {
     let mut house = house();

@@ -200,6 +200,27 @@ fn a_program_gets_no_more_than_one_message_again() {
     panic!("no end");
 }
 
+#[test]
+fn what_stdout_can_not_make_durable_is_neither_noted_nor_deleted() {
+    let Some(strace) = kit::peer("strace") else { return };
+    let (scratch, source) = (Scratch::new("fetch-mbox"), Source::new());
+    source.fill(3);
+    let mbox = scratch.path().join("mbox");
+    let traced = ["-f", "-qq", "-o", "/dev/null", "-P", mbox.to_str().unwrap(), "-e", "trace=fsync"];
+    let mut wrapper = vec![strace.to_str().unwrap()];
+    wrapper.extend(traced);
+    wrapper.extend(["-e", "inject=fsync:error=EIO"]);
+    let fetch = |wrapper: &[&str]| {
+        let mut command = command(&scratch, wrapper, &source.url("imap"), &["--into", "-", "--delete"]);
+        command.stdout(fs::File::create(&mbox).unwrap()).status().unwrap()
+    };
+    assert_eq!(fetch(&wrapper).code(), Some(75));
+    assert_eq!(source.uids().len(), 3);
+    assert!(fetch(&[]).success());
+    assert_eq!(source.uids(), [0; 0]);
+    assert_eq!(fs::read_to_string(&mbox).unwrap().matches("Subject:").count(), 3);
+}
+
 /// What says that messages are safe: the note in the state, and to the server that they may go.
 fn promise(call: &Call) -> bool {
     let note = call.name == "write" && call.args.contains("\"taken ");

@@ -6,7 +6,7 @@ use posthaste::{
     store::{Act, Done, FlagChange, Home, Place, Store, maildir::Maildir},
     sys::{
         clock::Clock,
-        disk::{Disk, Faults},
+        disk::{Disk, Faults, Step},
     },
 };
 use std::collections::BTreeSet;
@@ -130,4 +130,39 @@ fn flags_are_the_old_or_the_new_and_an_expunge_removes_nothing_else() {
         assert!(texts.contains(&"one".to_owned()), "step {n}: {texts:?}");
         assert!(done.is_none() || texts == ["one"], "step {n}: {texts:?}");
     });
+}
+
+#[test]
+fn what_was_renamed_or_removed_is_synced_before_it_is_answered() {
+    let (from, to) = (inbox(), folder("Work"));
+    let flag = Act::Flag {
+        folder: inbox(),
+        uids: all(),
+        change: FlagChange::Add,
+        flags: flags(&["\\Flagged"]),
+        unchanged_since: None,
+    };
+    let expunge = Act::Expunge { folder: inbox(), uids: Some(uids(&[2])), deleted_only: false };
+    for (deed, syncs) in [
+        (flag, 1),
+        // new/ and cur/.
+        (expunge, 2),
+        // The source's, besides the target's cur/ before them.
+        (Act::Move { from, uids: all(), to }, 2),
+    ] {
+        let scratch = Scratch::new();
+        let home = scratch.home();
+        let whole = Maildir::new(Disk::inline(), Clock::system());
+        whole.create(&home, &folder("Work")).unwrap();
+        append(&whole, &home, "INBOX", &["\\Seen"], None, b"one").unwrap();
+        append(&whole, &home, "INBOX", &[], None, b"two").unwrap();
+        whole.open(&home, &folder("Work"), false).unwrap();
+        let name = format!("{deed:?}");
+        let faults = Faults::none();
+        act(&Maildir::new(Disk::failing(faults.clone()), Clock::system()), &home, deed).unwrap();
+        let trace = faults.trace();
+        let last = trace.iter().rposition(|step| matches!(step, Step::Link | Step::Remove)).unwrap();
+        let after = trace[last..].iter().filter(|step| **step == Step::SyncDir).count();
+        assert!(after >= syncs, "{name}: {trace:?}");
+    }
 }

@@ -16,6 +16,7 @@ use crate::{
     },
     store::{Kept, LineEnds, Place, Store},
 };
+use rustix::io::Errno;
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     io::{self, Write as _},
@@ -395,7 +396,10 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
         }
         if matches!(self.order.target, Target::Mbox) && !change.taken.is_empty() {
             // Where stdout is a file, it is to be durable; a pipe or terminal can't be.
-            let _ = rustix::fs::fsync(rustix::stdio::stdout());
+            match rustix::fs::fsync(rustix::stdio::stdout()) {
+                Ok(()) | Err(Errno::INVAL | Errno::ROFS | Errno::OPNOTSUPP) => {}
+                Err(fault) => return Err(self.stop(Why::local("stdout", &fault.into()))),
+            }
         }
         if let Err(fault) = self.state.note(&self.from.key, &change) {
             return Err(self.stop(state_fault(&fault)));

@@ -21,10 +21,19 @@ fn where_messages_go_must_be_said_once() {
         "mail-fetch pop3://a@b --into - --json",
         "mail-fetch pop3://a@b --into /m --keep --delete",
         "mail-fetch imap://a@b --into /m --folder a --all-folders",
+        "mail-fetch pop3://a@b --into /m --folder Spam --delete",
+        "mail-fetch pop3://a@b --into /m --folder INBOX --folder Spam",
         "mail-fetch smtp://a@b --into /m",
         "mail-fetch pop3://a:secret@b --into /m",
     ] {
         assert_eq!(one(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
+    }
+}
+
+#[test]
+fn pop3_has_inbox_only() {
+    for flag in ["--folder inbox", "--all-folders", "--keep"] {
+        one(&format!("mail-fetch pop3://a@b --into /m {flag}")).unwrap();
     }
 }
 

@@ -1,5 +1,5 @@
 //! Changes to messages. What gets a UID is put in place under the target folder's lock; flags and expunges are renames
-//! and removals of files, which need no lock. No two folders are held at once.
+//! and removals of files, which need no lock. All of it is durable before it is answered. No two folders are held at once.
 
 use super::{
     Inner, MaildirDraft,
@@ -95,6 +95,10 @@ impl Inner {
                 view.refresh(&opened.root, &opened.account, &self.clock)?;
             }
         }
+        // Also where nothing was to change: what another session changed just now need not be durable yet.
+        let cur = view.scanner.cur.clone();
+        drop(view);
+        cur.sync()?;
         Ok(Done::Flagged { modified })
     }
 
@@ -156,6 +160,11 @@ impl Inner {
                 view.refresh(&opened.root, &opened.account, &self.clock)?;
             }
         }
+        let parts = view.scanner.parts();
+        drop(view);
+        if !gone.is_empty() {
+            sync(&parts)?;
+        }
         Ok(Done::Expunged { uids: gone })
     }
 
@@ -177,14 +186,21 @@ impl Inner {
             pairs.extend(&received.pairs);
             let mut view = held(&source.view);
             view.drop_messages(&received.moved, &source.account, &self.clock);
+            if received.missed {
+                view.scanner.forget();
+            }
+            let parts = view.scanner.parts();
+            drop(view);
             if let Some(fault) = received.fault {
                 return Err(fault.into());
+            }
+            if !received.moved.is_empty() {
+                sync(&parts)?;
             }
             if !received.missed {
                 let uid_validity = received.uid_validity;
                 return Ok(Done::Copied { uid_validity, pairs });
             }
-            view.scanner.forget();
         }
         Err(Fault::Local(io::Error::other("another program renames the messages all the time")))
     }
@@ -276,6 +292,11 @@ impl Inner {
         let sizes = base.find(",S=").and_then(|at| base.get(at..)).unwrap_or_default();
         format!("{}{}{sizes}", name::stem(&key), self.host).into()
     }
+}
+
+/// Makes durable what was renamed or removed. Nobody else may have to wait for it: the view is not held.
+fn sync(parts: &[Dir; 2]) -> io::Result<()> {
+    parts.iter().try_for_each(Dir::sync)
 }
 
 /// A message that is to be copied or moved.

@@ -146,12 +146,20 @@ impl Known {
         let left = left.into_iter().filter(|keyword| *keyword != FORWARDED).map(str::to_owned);
         let left: Vec<String> = left.collect();
         if self.overflow.get(base).map_or(&[][..], Vec::as_slice) != left {
-            if left.is_empty() {
+            let before = match left.is_empty() {
+                true => self.overflow.remove(base),
+                false => self.overflow.insert(base.to_owned(), left),
+            };
+            let octets = overflow_octets(&self.overflow);
+            // What could not be read again would close the folder for good.
+            if octets.len() as u64 > OVERFLOW_CAP {
                 self.overflow.remove(base);
-            } else {
-                self.overflow.insert(base.to_owned(), left);
+                self.overflow.extend(before.map(|names| (base.to_owned(), names)));
+                let text =
+                    format!("{}: the folder has too many keywords", folder.path().join(OVERFLOW).display());
+                return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
             }
-            folder.replace(OVERFLOW, &overflow_octets(&self.overflow))?;
+            folder.replace(OVERFLOW, &octets)?;
         }
         Ok(letters)
     }
@@ -249,5 +257,26 @@ mod tests {
         assert_eq!(again.flags("2.b", "a").names().collect::<Vec<_>>(), ["key00"]);
         again.forget(&dir, |base| base == "1.a", &lock).unwrap();
         assert_eq!(Known::read(&dir).unwrap().overflow.len(), 0);
+    }
+
+    #[test]
+    fn more_keywords_than_are_read_again_are_not_written() {
+        let scratch = Scratch::new("keywords-cap");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        let lock = uidlist::lock(&dir).unwrap();
+        let mut known = Known::read(&dir).unwrap();
+        let mut flags = Flags::default();
+        for number in 0..60 {
+            flags.insert(&format!("{number:0255}")).unwrap();
+        }
+        let full = usize::try_from(OVERFLOW_CAP).unwrap() / 256 - 10;
+        known.overflow.insert("0.x".to_owned(), vec!["x".repeat(255); full]);
+        assert!(known.letters_for(&dir, "1.a", &flags, &lock).is_err());
+        let left = &known.overflow;
+        assert!(!left.contains_key("1.a") && left.contains_key("0.x"));
+        Known::read(&dir).unwrap();
+        known.overflow.clear();
+        known.letters_for(&dir, "1.a", &flags, &lock).unwrap();
+        assert_eq!(Known::read(&dir).unwrap().overflow["1.a"].len(), 34);
     }
 }

@@ -58,6 +58,11 @@ impl Scanner {
         if new { &self.new } else { &self.cur }
     }
 
+    /// new/ and cur/.
+    pub(super) fn parts(&self) -> [Dir; 2] {
+        [self.new.clone(), self.cur.clone()]
+    }
+
     /// Reads both directories; `None` when nothing changed since the last time. Unless it is
     /// `complete` the folder is read twice: a file that is renamed meanwhile may show up in neither of its places.
     pub(super) fn scan(

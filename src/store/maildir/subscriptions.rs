@@ -98,7 +98,13 @@ pub(super) fn change(root: &Dir, change: impl FnOnce(&mut Subscriptions) -> bool
     let _lock = Dotlock::take(root, FILE, PATIENCE)?;
     let mut subscriptions = read(root)?;
     if change(&mut subscriptions) {
-        root.replace(FILE, &subscriptions.octets())?;
+        let octets = subscriptions.octets();
+        // What could not be read again would close the account for good.
+        if octets.len() as u64 > CAP {
+            let text = format!("{}: too many subscriptions", root.path().join(FILE).display());
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
+        }
+        root.replace(FILE, &octets)?;
     }
     Ok(())
 }

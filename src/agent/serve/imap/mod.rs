@@ -42,7 +42,8 @@ pub(super) async fn session<S: Store + 'static>(
     let known = Known { login: false, plaintext_login: client.may_be_plain(&settings) };
     let mut session = Server::new(Arc::new(settings.imap(door)), known);
     let user = User { serve, client, account: None };
-    let mut agent = Imap { user, settings, closing, drained: false, selected: None, appending: None };
+    let mut agent =
+        Imap { user, settings, closing, drained: false, selected: None, appending: None, identified: false };
     // The agent was told of any trouble.
     let _ = converse(&mut session, &mut agent, link, &role, &Manners::SERVER).await;
     if let Some((account, _)) = &agent.user.account {
@@ -58,6 +59,8 @@ struct Imap<S: Store> {
     drained: bool,
     selected: Option<Selected<S>>,
     appending: Option<Appending<S>>,
+    /// The peer has said what it is; once is enough for the log.
+    identified: bool,
 }
 
 /// Whose connection it is, and what may be asked of the store for them.
@@ -133,7 +136,9 @@ impl<S: Store + 'static> Agent<Server> for Imap<S> {
             Ask::Login { credentials, .. } => user.login(&self.settings, credentials).await,
             Ask::Identify(pairs) => {
                 let login = user.account.as_ref().map(|(account, _)| account.id.as_str()).unwrap_or_default();
-                tracing::info!(client = user.client.name, login, "calls itself {pairs:?}");
+                if !std::mem::replace(&mut self.identified, true) {
+                    tracing::info!(client = user.client.name, login, "calls itself {pairs:?}");
+                }
                 Answer::Done
             }
             Ask::Folders => {

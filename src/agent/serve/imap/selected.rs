@@ -16,7 +16,10 @@ use crate::{
 use std::{
     collections::BTreeSet,
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::Notify;
 
@@ -29,6 +32,10 @@ const KEYWORDS: usize = 200;
 pub(super) struct Selected<S: Store> {
     folder: FolderName,
     read_only: bool,
+    /// The session's UIDs are good only together with this.
+    uid_validity: u32,
+    /// Something happened to the folder since it was last seen to be the one that was selected.
+    rung: Arc<AtomicBool>,
     /// Greater than every UID that the session knows.
     uid_next: Uid,
     /// Messages that this session was told to be recent.
@@ -47,11 +54,14 @@ impl<S: Store + 'static> Selected<S> {
         folder: FolderName,
         read_only: bool,
     ) -> Result<(Selected<S>, Snapshot), Refusal> {
-        let stirred = Arc::new(Notify::new());
-        let (bell, of) = (Arc::clone(&stirred), folder.clone());
+        let (stirred, rung) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+        let (bell, mark, of) = (Arc::clone(&stirred), Arc::clone(&rung), folder.clone());
         let (watching, snapshot) = user
             .ask(move |store, home| {
-                let tell = Box::new(move || bell.notify_one());
+                let tell = Box::new(move || {
+                    mark.store(true, Ordering::SeqCst);
+                    bell.notify_one();
+                });
                 let watching = store.watch(home, &Scope::Folder(of.clone()), tell)?;
                 let snapshot = store.open(home, &of, !read_only)?;
                 let (unseen, keywords) =
@@ -71,6 +81,8 @@ impl<S: Store + 'static> Selected<S> {
         let selected = Selected {
             folder,
             read_only,
+            uid_validity: snapshot.uid_validity,
+            rung,
             uid_next: snapshot.uid_next,
             recent: snapshot.recent.clone(),
             stirred,
@@ -88,6 +100,9 @@ impl<S: Store + 'static> Selected<S> {
 
     /// Answers what is asked of the folder.
     pub(super) async fn answer(&mut self, user: &User<S>, ask: Ask) -> Answer {
+        if self.rung.swap(false, Ordering::SeqCst) && !self.is_same(user).await {
+            return Answer::Bye("The mailbox was made anew".into());
+        }
         let folder = self.folder.clone();
         match ask {
             Ask::Rows { uids, most } => {
@@ -118,15 +133,40 @@ impl<S: Store + 'static> Selected<S> {
             Ask::Changes { since } => self.changes(user, since).await,
             Ask::Flag { uids, change, flags } => {
                 let act = Act::Flag { folder, uids, change, flags, unchanged_since: None };
-                done(apply(user, act).await.map(drop))
+                done(self.apply(user, act).await.map(drop))
             }
             Ask::Expunge { uids } => {
-                done(apply(user, Act::Expunge { folder, uids, deleted_only: true }).await.map(drop))
+                done(self.apply(user, Act::Expunge { folder, uids, deleted_only: true }).await.map(drop))
             }
-            Ask::Copy { uids, to } => copied(apply(user, Act::Copy { from: folder, uids, to }).await),
-            Ask::Move { uids, to } => copied(apply(user, Act::Move { from: folder, uids, to }).await),
+            Ask::Copy { uids, to } => copied(self.apply(user, Act::Copy { from: folder, uids, to }).await),
+            Ask::Move { uids, to } => copied(self.apply(user, Act::Move { from: folder, uids, to }).await),
             _ => confused(),
         }
+    }
+
+    /// False when another folder has the name by now: the UIDs that the client knows would name other messages there.
+    async fn is_same(&mut self, user: &User<S>) -> bool {
+        let (folder, validity) = (self.folder.clone(), self.uid_validity);
+        match user.ask(move |store, home| Ok(store.status(home, &folder)?.uid_validity == validity)).await {
+            Ok(is_same) => is_same,
+            Err(_) => {
+                // It is gone, or can't be looked at. A new one of its name would not ring.
+                self.rung.store(true, Ordering::SeqCst);
+                true
+            }
+        }
+    }
+
+    /// Changes messages, where the folder is still the one that was selected, whether or not anything rang.
+    async fn apply(&mut self, user: &User<S>, act: Act<S::Draft>) -> Result<Option<Done>, Refusal> {
+        let (folder, validity) = (self.folder.clone(), self.uid_validity);
+        let applied = user.ask(move |store, home| {
+            if store.status(home, &folder)?.uid_validity != validity {
+                return Err(Fault::NoMessage);
+            }
+            store.apply(home, vec![act]).outcomes.pop().transpose()
+        });
+        applied.await
     }
 
     async fn outline(&mut self, user: &User<S>, uid: Uid) -> Answer {
@@ -189,10 +229,6 @@ impl<S: Store> Drop for Selected<S> {
         // The last of it may join a thread or two.
         drop(self._watching.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
-}
-
-async fn apply<S: Store + 'static>(user: &User<S>, act: Act<S::Draft>) -> Result<Option<Done>, Refusal> {
-    user.ask(move |store, home| store.apply(home, vec![act]).outcomes.pop().transpose()).await
 }
 
 fn copied(done: Result<Option<Done>, Refusal>) -> Answer {

@@ -26,6 +26,8 @@ pub(super) struct Opening {
 pub(super) struct Rows {
     from: Uid,
     rows: Vec<Row>,
+    /// Messages of which not all was told: they are there, and must not be taken for UIDs that never will be a message.
+    partial: Vec<Row>,
     told: usize,
     ended: bool,
 }
@@ -119,23 +121,30 @@ impl Client {
 
     pub(super) fn list(&mut self, from: Uid, out: &mut Vec<u8>) -> Move {
         self.say(format!("UID FETCH {from}:* (UID FLAGS INTERNALDATE RFC822.SIZE)").as_bytes(), out);
-        self.read(State::ExpectRows(Rows { from, rows: Vec::new(), told: 0, ended: false }))
+        self.read(State::ExpectRows(Rows {
+            from,
+            rows: Vec::new(),
+            partial: Vec::new(),
+            told: 0,
+            ended: false,
+        }))
     }
 
     pub(super) fn rows_said(&mut self, mut rows: Rows, said: Said) -> Move {
         match said {
-            Said::Fetch(Fetch {
-                uid: Some(uid),
-                flags: Some(flags),
-                size: Some(size),
-                date,
-                body: Body::Unsaid,
-            }) => {
+            Said::Fetch(Fetch { uid: Some(uid), flags, size, date, body: Body::Unsaid }) => {
                 // `n:*` is the last message even where that is below n (RFC 3501 section 6.4.8).
                 if uid >= rows.from {
-                    rows.rows.push(Row { uid, flags, date, size });
+                    let whole = flags.is_some() && size.is_some();
+                    let row =
+                        Row { uid, flags: flags.unwrap_or_default(), date, size: size.unwrap_or_default() };
                     rows.told += 1;
-                    self.noise = 0;
+                    if whole {
+                        rows.rows.push(row);
+                        self.noise = 0;
+                    } else {
+                        rows.partial.push(row);
+                    }
                 }
                 if rows.told > MESSAGES_MAX {
                     return self.odd(Stage::Listing, &format!("lists more than {MESSAGES_MAX} messages"));
@@ -147,7 +156,9 @@ impl Client {
             }
             Said::Tagged(tag, told) if self.is_last(&tag) && told.word == Word::Ok => {
                 self.noise = 0;
-                let rest = std::mem::take(&mut rows.rows);
+                // Who hears of a message twice takes what was told first.
+                let mut rest = std::mem::take(&mut rows.rows);
+                rest.append(&mut rows.partial);
                 rows.ended = true;
                 return match rest.is_empty() {
                     true => self.rows_noted(rows),

@@ -66,7 +66,7 @@ pub struct Row {
     pub flags: Flags,
     /// INTERNALDATE, where the server gave one that can be read.
     pub date: Option<SystemTime>,
-    /// RFC822.SIZE.
+    /// RFC822.SIZE; 0 where the server did not tell.
     pub size: u64,
 }
 
@@ -90,7 +90,8 @@ pub enum Ask {
         /// How many messages there are.
         exists: u32,
     },
-    /// Messages from the UID on that was named, in the server's order; there may be more rows. Answered by [`Answer::Noted`].
+    /// Messages from the UID on that was named, in the server's order; there may be more rows. Of one that is told twice the first
+    /// counts. Answered by [`Answer::Noted`].
     Rows(Vec<Row>),
     /// All rows were told. Which messages are to be fetched next? Answered by [`Answer::Uids`]; none means that there are
     /// no more.

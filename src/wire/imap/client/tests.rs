@@ -68,6 +68,19 @@ fn rows_come_in_parts_and_the_last_message_below_the_first_is_none() {
     assert!(matches!(turn.step, Step::Ask(Ask::Wave)));
 }
 
+#[test]
+fn a_message_of_which_not_all_is_told_is_there_all_the_same() {
+    let mut client = listing();
+    let mut out = Vec::new();
+    let said = b"* 1 FETCH (UID 4 FLAGS ())\r\n* 2 FETCH (UID 5 RFC822.SIZE 9)\r\n\
+        * 1 FETCH (UID 4 FLAGS (\\Seen) RFC822.SIZE 7)\r\np3 OK\r\n";
+    let turn = client.turn(Input::Octets(said), &mut out);
+    let Step::Ask(Ask::Rows(rows)) = turn.step else { panic!("{:?}", turn.step) };
+    // What is not told here the agent notes as UIDs that nobody will ever have.
+    let told: Vec<(Uid, bool, u64)> = rows.iter().map(|row| (row.uid, row.flags.seen, row.size)).collect();
+    assert_eq!(told, [(4, true, 7), (4, false, 0), (5, false, 9)]);
+}
+
 proptest! {
     #[test]
     fn no_server_breaks_the_session(said in proptest::collection::vec(any::<u8>(), 0..300)) {

@@ -228,7 +228,9 @@ impl Cx {
         respond::tagged(command, outcome, out);
         self.fresh = true;
         match outcome {
-            Outcome::Ok { .. } => self.errors = 0,
+            // Of a stranger all count: what is harmless between two of them makes none good.
+            Outcome::Ok { .. } if self.logged_in => self.errors = 0,
+            Outcome::Ok { .. } => {}
             Outcome::Bad(_) => return self.blame(out),
             Outcome::No(_) if !self.logged_in => return self.blame(out),
             Outcome::No(_) => {}

@@ -206,6 +206,23 @@ fn a_stranger_has_a_minute() {
 }
 
 #[test]
+fn a_stranger_has_so_many_errors_whatever_stands_between_them() {
+    let limits = Limits::of(1000);
+    let most = limits.stranger.errors;
+    let settings = Settings { hostname: "mail.example.org".into(), tls: Tls::None, separator: '/', limits };
+    let mut server = Server::new(Arc::new(settings), Known { login: false, plaintext_login: true });
+    server.turn(Input::Begin, &mut Vec::new());
+    for round in 0..=most {
+        let (said, _) = run(&mut server, b"a NOOP\r\nb LOGIN a b\r\n", |_| {
+            Answer::No(Refusal::new(Code::AuthenticationFailed, "Wrong"))
+        });
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.starts_with("a OK "), "{said}");
+        assert_eq!(said.contains("* BYE"), round == most, "after {round}: {said}");
+    }
+}
+
+#[test]
 fn who_answers_something_else_loses_the_connection() {
     let mut server = selected(3);
     let mut out = Vec::new();
