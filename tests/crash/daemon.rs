@@ -231,7 +231,7 @@ fn final_250(call: &Call) -> Option<String> {
 }
 
 /// Puts state and mail of a house onto another file system.
-fn move_onto(house: &House, disk: &Path) {
+pub fn move_onto(house: &House, disk: &Path) {
     for part in ["state", "mail"] {
         fs::create_dir(disk.join(part)).unwrap();
         fs::remove_dir(house.path(part)).unwrap();

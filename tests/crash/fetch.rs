@@ -1,14 +1,15 @@
-//! mail-fetch is killed: at random moments, and at every call that changes the disk. Whatever it had come to, nothing is lost, what the
+//! mail-fetch is killed, at random moments and at every call that changes the disk, and its power is cut. Whatever it had come to, nothing is lost, what the
 //! server has no more is here, and in the end each message is in the Maildir once.
 
 use super::trace::{self, Call, acknowledged_last};
-use crate::kit::{self, scratch::Scratch, soak, source::Source};
+use crate::kit::{self, power::Disk, scratch::Scratch, soak, source::Source};
 use std::{
     collections::BTreeMap,
     fs,
     os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    panic::{self, AssertUnwindSafe},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 const CALLS: [&str; 6] = ["write", "fsync", "fdatasync", "renameat2", "renameat", "unlinkat"];
@@ -17,8 +18,8 @@ const CALLS: [&str; 6] = ["write", "fsync", "fdatasync", "renameat2", "renameat"
 const MOST: usize = 300;
 
 /// Fetches into `Maildir`, under `wrapper` where there is one.
-fn command(scratch: &Scratch, wrapper: &[&str], source: &str, flags: &[&str]) -> Command {
-    let password = scratch.path().join("password");
+fn command(dir: &Path, wrapper: &[&str], source: &str, flags: &[&str]) -> Command {
+    let password = dir.join("password");
     fs::write(&password, "secret").unwrap();
     fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
     let program = kit::program("mail-fetch");
@@ -26,15 +27,15 @@ fn command(scratch: &Scratch, wrapper: &[&str], source: &str, flags: &[&str]) ->
     words.push(program.to_str().unwrap());
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).args([source, "--state", "state", "--password-file", "password"]).args(flags);
-    command.current_dir(scratch.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
 /// How often each message is in the Maildir; panics at one that is not whole.
-fn kept(scratch: &Scratch) -> BTreeMap<u32, usize> {
+fn kept(dir: &Path) -> BTreeMap<u32, usize> {
     let mut kept = BTreeMap::new();
     for part in ["new", "cur"] {
-        for entry in fs::read_dir(scratch.path().join("Maildir").join(part)).into_iter().flatten() {
+        for entry in fs::read_dir(dir.join("Maildir").join(part)).into_iter().flatten() {
             let text = fs::read_to_string(entry.unwrap().path()).unwrap();
             let uid: u32 =
                 text.lines().next().unwrap().strip_prefix("Subject: message ").unwrap().parse().unwrap();
@@ -47,8 +48,8 @@ fn kept(scratch: &Scratch) -> BTreeMap<u32, usize> {
 }
 
 /// What must hold at any moment.
-fn judge(scratch: &Scratch, source: &Source, count: u32, at: &str) {
-    let kept = kept(scratch);
+fn judge(dir: &Path, source: &Source, count: u32, at: &str) {
+    let kept = kept(dir);
     let there = source.uids();
     for uid in 1..=count {
         let copies = kept.get(&uid).copied().unwrap_or(0);
@@ -58,18 +59,17 @@ fn judge(scratch: &Scratch, source: &Source, count: u32, at: &str) {
 }
 
 /// Somebody reads their mail: all that is new goes to cur/.
-fn read(scratch: &Scratch) {
-    for entry in fs::read_dir(scratch.path().join("Maildir/new")).into_iter().flatten() {
+fn read(dir: &Path) {
+    for entry in fs::read_dir(dir.join("Maildir/new")).into_iter().flatten() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        fs::rename(&path, scratch.path().join("Maildir/cur").join(name + ":2,S")).unwrap();
+        fs::rename(&path, dir.join("Maildir/cur").join(name + ":2,S")).unwrap();
     }
 }
 
 /// How many messages the Maildir has, whole or half.
-fn progress(scratch: &Scratch) -> usize {
-    let count =
-        |part: &str| fs::read_dir(scratch.path().join("Maildir").join(part)).map_or(0, Iterator::count);
+fn progress(dir: &Path) -> usize {
+    let count = |part: &str| fs::read_dir(dir.join("Maildir").join(part)).map_or(0, Iterator::count);
     count("new") + count("cur")
 }
 
@@ -86,36 +86,112 @@ fn a_kill_at_a_random_moment_loses_nothing_and_doubles_nothing() {
         let flags: Vec<&str> =
             ["--into", "Maildir", flags].into_iter().filter(|flag| !flag.is_empty()).collect();
         for turn in 1.. {
-            let from = progress(&scratch);
-            let mut child = command(&scratch, &[], &url, &flags).spawn().unwrap();
+            let from = progress(scratch.path());
+            let mut child = command(scratch.path(), &[], &url, &flags).spawn().unwrap();
             // As good as random: how far its threads have come when so many messages are seen differs each time.
             let until = from + 1 + (turn * 37 + round * 11) % 90;
             let ended = loop {
                 if let Some(status) = child.try_wait().unwrap() {
                     break status;
                 }
-                if progress(&scratch) >= until {
+                if progress(scratch.path()) >= until {
                     child.kill().unwrap();
                     break child.wait().unwrap();
                 }
             };
-            judge(&scratch, &source, count, &format!("round {round}, turn {turn}"));
+            judge(scratch.path(), &source, count, &format!("round {round}, turn {turn}"));
             if ended.signal() != Some(9) {
                 assert!(ended.success(), "{ended:?}");
                 break;
             }
             killed += 1;
             if turn % 2 == 0 {
-                read(&scratch);
+                read(scratch.path());
             }
         }
-        assert_eq!(kept(&scratch).len(), count as usize);
+        assert_eq!(kept(scratch.path()).len(), count as usize);
         assert_eq!(source.uids().is_empty(), flags.contains(&"--delete"));
         if killed >= kills && round >= 1 {
             break;
         }
     }
     println!("{killed} kills");
+}
+
+/// Cuts the power of a run in the middle of its work, when `until` messages can be seen; true when it was not at its end yet.
+/// What the server is told after that it does not hear: a sync that runs during the cut may answer that all is well (see `ledger::Said`).
+fn cut(disk: &Disk, source: &Source, mut child: Child, until: usize) -> bool {
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            None if progress(disk.path()) < until => {}
+            ended => break ended,
+        }
+    };
+    source.hang_up();
+    disk.cut();
+    if ended.is_none() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    disk.restore();
+    assert!(ended.is_none_or(|status| status.success()), "{ended:?}");
+    ended.is_none()
+}
+
+#[test]
+fn a_power_cut_loses_nothing_and_doubles_nothing() {
+    let ways = [("imap", "--delete"), ("pop3", "--keep"), ("imap", "--keep"), ("pop3", "--delete")];
+    let (ways, cuts, count) = if soak() { (&ways[..], 5, 2000) } else { (&ways[..2], 1, 300) };
+    let (mut midway, mut all) = (0, 0);
+    for (round, (scheme, flag)) in ways.iter().enumerate() {
+        let Some(disk) = Disk::make("fetch-cut") else { return };
+        let (dir, source) = (disk.path(), Source::new());
+        source.fill(count);
+        let (url, flags) = (source.url(scheme), ["--into", "Maildir", flag]);
+        for turn in 1.. {
+            let until = match turn <= cuts {
+                true => progress(dir) + 1 + (turn * 137 + round * 11) % 200,
+                false => usize::MAX,
+            };
+            // Also the run that comes to its end: its status 0 is a promise.
+            let child = command(dir, &[], &url, &flags).spawn().unwrap();
+            let more = cut(&disk, &source, child, until);
+            all += 1;
+            judge(dir, &source, count, &format!("{scheme} {flag}, cut {turn}"));
+            if !more {
+                break;
+            }
+            midway += 1;
+            if turn % 2 == 0 {
+                read(dir);
+            }
+        }
+        assert_eq!(kept(dir).len(), count as usize);
+        assert_eq!(source.uids().is_empty(), *flag == "--delete");
+        assert!(command(dir, &[], &url, &flags).status().unwrap().success());
+        judge(dir, &source, count, &format!("{scheme} {flag}, run again"));
+    }
+    println!("{all} power cuts, {midway} of them midway");
+    assert!(midway >= ways.len());
+}
+
+/// The test itself, proved: without syncs the cut takes messages away, and it is seen.
+#[test]
+fn a_fetch_without_syncs_is_caught_by_the_cut() {
+    let Some(strace) = kit::peer("strace") else { return };
+    let Some(disk) = Disk::make("fetch-lie") else { return };
+    let source = Source::new();
+    source.fill(3);
+    let lie = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e"];
+    let mut wrapper = vec![strace.to_str().unwrap()];
+    wrapper.extend(lie);
+    wrapper.push("inject=fsync,fdatasync:retval=0");
+    let flags = ["--into", "Maildir", "--delete"];
+    let child = command(disk.path(), &wrapper, &source.url("imap"), &flags).spawn().unwrap();
+    assert!(!cut(&disk, &source, child, usize::MAX));
+    let fault = panic::catch_unwind(AssertUnwindSafe(|| judge(disk.path(), &source, 3, "without syncs")));
+    let fault = *fault.unwrap_err().downcast::<String>().unwrap();
+    assert!(fault.contains("lost") || fault.contains("half"), "{fault}");
 }
 
 #[test]
@@ -138,16 +214,16 @@ fn a_kill_at_every_call_that_changes_the_disk_loses_nothing_and_doubles_nothing(
                 let wrapper =
                     [strace.to_str().unwrap(), "-f", "-qq", "-o", "/dev/null", "-e", &traced, "-e", &inject];
                 let flags = ["--into", "Maildir", flag];
-                let ended = command(&scratch, &wrapper, &url, &flags).status().unwrap();
+                let ended = command(scratch.path(), &wrapper, &url, &flags).status().unwrap();
                 let at = format!("{scheme} {flag}: killed before {call} number {nth}");
-                judge(&scratch, &source, 3, &at);
+                judge(scratch.path(), &source, 3, &at);
                 if nth % 3 != 0 {
-                    read(&scratch);
+                    read(scratch.path());
                 }
-                let again = command(&scratch, &[], &url, &flags).status().unwrap();
+                let again = command(scratch.path(), &[], &url, &flags).status().unwrap();
                 assert!(again.success(), "{at}: {again:?}");
-                judge(&scratch, &source, 3, &format!("{at}, and run again"));
-                assert_eq!(kept(&scratch).len(), 3, "{at}");
+                judge(scratch.path(), &source, 3, &format!("{at}, and run again"));
+                assert_eq!(kept(scratch.path()).len(), 3, "{at}");
                 assert_eq!(source.uids().is_empty(), *flag == "--delete", "{at}");
                 if ended.signal() != Some(9) {
                     assert!(ended.success(), "{at}: {ended:?}");
@@ -182,8 +258,8 @@ fn a_program_gets_no_more_than_one_message_again() {
             &inject,
         ];
         let program = ["--", "sh", "-c", "sed -n 's/^Subject: message //p' >> got"];
-        let ended = command(&scratch, &wrapper, &url, &program).status().unwrap();
-        let again = command(&scratch, &[], &url, &program).status().unwrap();
+        let ended = command(scratch.path(), &wrapper, &url, &program).status().unwrap();
+        let again = command(scratch.path(), &[], &url, &program).status().unwrap();
         assert!(again.success());
         let got = fs::read_to_string(scratch.path().join("got")).unwrap();
         let mut got: Vec<&str> = got.lines().collect();
@@ -211,7 +287,7 @@ fn what_stdout_can_not_make_durable_is_neither_noted_nor_deleted() {
     wrapper.extend(traced);
     wrapper.extend(["-e", "inject=fsync:error=EIO"]);
     let fetch = |wrapper: &[&str]| {
-        let mut command = command(&scratch, wrapper, &source.url("imap"), &["--into", "-", "--delete"]);
+        let mut command = command(scratch.path(), wrapper, &source.url("imap"), &["--into", "-", "--delete"]);
         command.stdout(fs::File::create(&mbox).unwrap()).status().unwrap()
     };
     assert_eq!(fetch(&wrapper).code(), Some(75));
@@ -237,7 +313,8 @@ fn file_and_directory_are_synced_before_a_message_counts_as_taken_or_is_deleted(
     let options = trace::options(&out);
     let mut wrapper = vec![strace.to_str().unwrap(), "-f", "-qq"];
     wrapper.extend(options.iter().map(String::as_str));
-    let ended = command(&scratch, &wrapper, &source.url("imap"), &["--into", "Maildir", "--delete"]).status();
+    let ended =
+        command(scratch.path(), &wrapper, &source.url("imap"), &["--into", "Maildir", "--delete"]).status();
     assert!(ended.unwrap().success());
     let calls = trace::read(&out);
     let ids: Vec<String> = names(&scratch.path().join("Maildir/new"));

@@ -109,7 +109,7 @@ impl Daemon {
     /// Kills it as a power cut would end it, and waits.
     pub fn kill(mut self) {
         self.kill_all();
-        self.child.wait().unwrap();
+        self.wait();
     }
 
     /// Kills it and what it started: a tracer that is killed lets go of what it traces, which would live on. Not by a

@@ -15,10 +15,15 @@ pub struct Lines {
 impl Lines {
     /// Connects; the greeting is the first line to be heard.
     pub fn connect(address: SocketAddr) -> Lines {
-        let output = TcpStream::connect(address).unwrap();
+        Lines::try_connect(address).unwrap()
+    }
+
+    /// The same where nobody may be there any more.
+    pub fn try_connect(address: SocketAddr) -> Option<Lines> {
+        let output = TcpStream::connect(address).ok()?;
         output.set_nodelay(true).unwrap();
         output.set_read_timeout(Some(PATIENCE)).unwrap();
-        Lines { input: BufReader::new(output.try_clone().unwrap()), output }
+        Some(Lines { input: BufReader::new(output.try_clone().unwrap()), output })
     }
 
     /// Says a line; that the other side is gone shows when it is listened to.

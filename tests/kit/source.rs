@@ -36,12 +36,14 @@ struct Shared {
     /// Hang up in the middle of this message.
     trap: Option<u32>,
     said: Vec<String>,
+    /// Conversations of an earlier age are over.
+    age: u32,
 }
 
 impl Source {
     /// An empty one. The user is `me` and the password `secret`.
     pub fn new() -> Source {
-        let shared = Shared { messages: Vec::new(), validity: 17, trap: None, said: Vec::new() };
+        let shared = Shared { messages: Vec::new(), validity: 17, trap: None, said: Vec::new(), age: 0 };
         let shared = Arc::new(Mutex::new(shared));
         let serve = |session: fn(&Mutex<Shared>, TcpStream)| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -95,6 +97,11 @@ impl Source {
         self.shared.lock().unwrap().trap = uid;
     }
 
+    /// Hears no more of what is said in the conversations of now.
+    pub fn hang_up(&self) {
+        self.shared.lock().unwrap().age += 1;
+    }
+
     /// What was said since the last time: commands without tags.
     pub fn said(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.lock().unwrap().said)
@@ -118,7 +125,10 @@ fn lines(stream: &TcpStream) -> impl Iterator<Item = String> + use<> {
 }
 
 fn pop3(shared: &Mutex<Shared>, mut stream: TcpStream) {
-    let drop: Vec<Message> = shared.lock().unwrap().messages.clone();
+    let (drop, age): (Vec<Message>, u32) = {
+        let shared = shared.lock().unwrap();
+        (shared.messages.clone(), shared.age)
+    };
     let mut marked = BTreeSet::new();
     if stream.write_all(b"+OK ready\r\n").is_err() {
         return;
@@ -126,6 +136,9 @@ fn pop3(shared: &Mutex<Shared>, mut stream: TcpStream) {
     for line in lines(&stream) {
         let trap = {
             let mut shared = shared.lock().unwrap();
+            if shared.age != age {
+                return;
+            }
             shared.said.push(line.clone());
             shared.trap
         };
@@ -163,7 +176,11 @@ fn pop3(shared: &Mutex<Shared>, mut stream: TcpStream) {
                 b"+OK\r\n".to_vec()
             }
             ("QUIT", _) => {
-                shared.lock().unwrap().messages.retain(|message| !marked.contains(&message.uid));
+                let mut shared = shared.lock().unwrap();
+                if shared.age != age {
+                    return;
+                }
+                shared.messages.retain(|message| !marked.contains(&message.uid));
                 let _ = stream.write_all(b"+OK\r\n");
                 return;
             }
@@ -185,12 +202,16 @@ fn holds(set: &str, uid: u32) -> bool {
 }
 
 fn imap(shared: &Mutex<Shared>, mut stream: TcpStream) {
+    let age = shared.lock().unwrap().age;
     if stream.write_all(b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS] ready\r\n").is_err() {
         return;
     }
     for line in lines(&stream) {
         let (tag, command) = line.split_once(' ').unwrap();
         let mut shared = shared.lock().unwrap();
+        if shared.age != age {
+            return;
+        }
         shared.said.push(command.to_owned());
         let mut words = command.split(' ');
         let mut reply = Vec::new();
