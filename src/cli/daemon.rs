@@ -114,10 +114,10 @@ fn give_away(config: &Config, sockets: &[std::path::PathBuf]) -> Result<(), Fail
         .map_err(|fault| Failure::new(Exit::OsErr, format!("can't become {:?}: {fault}", config.user)))
 }
 
-/// The certificate, where there is one.
-pub fn acceptor(config: &Config) -> Result<Option<Acceptor>, Failure> {
+/// The certificate, where there is one, for a server of these protocols (ALPN).
+pub fn acceptor(config: &Config, protocols: &'static [u8]) -> Result<Option<Acceptor>, Failure> {
     let Some(tls) = &config.tls else { return Ok(None) };
-    let opened = Acceptor::open(&tls.certificate, &tls.key).map_err(|fault| {
+    let opened = Acceptor::speaking(&tls.certificate, &tls.key, protocols).map_err(|fault| {
         Failure::new(Exit::Config, format!("{fault} (the user {:?} must be able to read it)", config.user))
     });
     opened.map(Some)

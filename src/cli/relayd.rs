@@ -166,7 +166,7 @@ fn settings(config: &Config, disk: &Disk, bound: &[SocketAddr]) -> Result<Settin
     let directory = open::directory_for_logins(config, disk)?;
     let first = directory.first().and_then(|account| Mailbox::parse(account.id.as_bytes()).ok());
     let addresses: Vec<IpAddr> = listen::own_addresses();
-    let acceptor = daemon::acceptor(config)?;
+    let acceptor = daemon::acceptor(config, b"\x04smtp")?;
     let dns = match relayd.dns.as_slice() {
         [] => Dns::system(DNS_PATIENCE),
         servers => Dns::at(servers, DNS_PATIENCE),

@@ -133,7 +133,7 @@ fn settings(config: &Config, disk: &Disk) -> Result<Settings, Failure> {
         per_user: daemon::size(config.serve.per_user),
         size_limit: config.size_limit,
         separator: config.serve.separator,
-        acceptor: daemon::acceptor(config)?,
+        acceptor: daemon::acceptor(config, b"\x04imap\x04pop3")?,
     })
 }
 

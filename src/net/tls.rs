@@ -1,14 +1,14 @@
 //! TLS on OpenSSL: a server's side with a certificate that can be reloaded, and a client's side that verifies or does not.
 //!
-//! TLS 1.2 and 1.3. ALPN is not sent. The system's trust is its hashed CA directory where there is one: a
+//! TLS 1.2 and 1.3. ALPN is not sent; who names protocols there and none of ours is refused. The system's trust is its hashed CA directory where there is one: a
 //! context on it is ready in a few milliseconds, since only the certificates that are needed are read.
 
 use arc_swap::ArcSwap;
 use openssl::{
     error::ErrorStack,
     ssl::{
-        NameType, Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslMode, SslOptions, SslRef,
-        SslSessionCacheMode, SslVerifyMode, SslVersion,
+        AlpnError, NameType, Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslMode, SslOptions,
+        SslRef, SslSessionCacheMode, SslVerifyMode, SslVersion, select_next_proto,
     },
     x509::store::X509Lookup,
 };
@@ -117,6 +117,7 @@ pub struct Acceptor {
 struct Shared {
     certificate: PathBuf,
     key: PathBuf,
+    protocols: &'static [u8],
     current: ArcSwap<SslContext>,
 }
 
@@ -129,14 +130,22 @@ impl fmt::Debug for Acceptor {
 impl Acceptor {
     /// Reads a certificate chain (PEM, our own first) and its key (PEM).
     pub fn open(certificate: &Path, key: &Path) -> Result<Acceptor, Unusable> {
-        let current = ArcSwap::from_pointee(server_context(certificate, key)?);
-        let shared = Shared { certificate: certificate.to_owned(), key: key.to_owned(), current };
+        Acceptor::speaking(certificate, key, b"")
+    }
+
+    /// The same for a server of these protocols, as ALPN writes them: each behind its length (RFC 7301 section 3.1). A
+    /// client that asks for others, and for none of these, gets an alert: a browser that was led here (RFC 9325
+    /// section 3.7). Who asks for nothing is welcome, as mail programs are; where no protocol is given, everyone is.
+    pub fn speaking(certificate: &Path, key: &Path, protocols: &'static [u8]) -> Result<Acceptor, Unusable> {
+        let current = ArcSwap::from_pointee(server_context(certificate, key, protocols)?);
+        let shared = Shared { certificate: certificate.to_owned(), key: key.to_owned(), protocols, current };
         Ok(Acceptor { shared: Arc::new(shared) })
     }
 
     /// Reads both files again. After an error the old certificate stays in use.
     pub fn reload(&self) -> Result<(), Unusable> {
-        let fresh = server_context(&self.shared.certificate, &self.shared.key)?;
+        let Shared { certificate, key, protocols, .. } = &*self.shared;
+        let fresh = server_context(certificate, key, protocols)?;
         self.shared.current.store(Arc::new(fresh));
         Ok(())
     }
@@ -242,7 +251,7 @@ fn context(method: SslMethod) -> Result<SslContextBuilder, ErrorStack> {
     Ok(builder)
 }
 
-fn server_context(certificate: &Path, key: &Path) -> Result<SslContext, Unusable> {
+fn server_context(certificate: &Path, key: &Path, protocols: &'static [u8]) -> Result<SslContext, Unusable> {
     let mut builder = context(SslMethod::tls_server()).map_err(|fault| unusable("TLS", fault))?;
     let doing = || format!("certificate {}", certificate.display());
     readable(certificate, doing)?;
@@ -254,6 +263,11 @@ fn server_context(certificate: &Path, key: &Path) -> Result<SslContext, Unusable
     builder.set_cipher_list(CIPHERS).map_err(|fault| unusable("TLS ciphers", fault))?;
     builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE);
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    if !protocols.is_empty() {
+        builder.set_alpn_select_callback(move |_, wanted| {
+            select_next_proto(protocols, wanted).ok_or(AlpnError::ALERT_FATAL)
+        });
+    }
     Ok(builder.build())
 }
 

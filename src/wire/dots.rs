@@ -1,5 +1,5 @@
 //! Text up to `CR LF . CR LF`, with the dots doubled by its sender taken out: what follows SMTP's DATA (RFC 5321 section
-//! 4.5.2) and POP3's multi-line replies (RFC 1939 section 3).
+//! 4.5.2) and POP3's multi-line replies (RFC 1939 section 3). Text that comes counted, as behind BDAT, has the same faults.
 
 use memchr::memchr3;
 
@@ -38,12 +38,27 @@ pub struct Unstuffer {
     at: At,
     fault: Option<TextFault>,
     lenient: bool,
+    counted: bool,
 }
 
 impl Unstuffer {
     /// One that finds no fault: bare CR, bare LF and NUL are text like any other. They still end nothing.
     pub fn lenient() -> Unstuffer {
         Unstuffer { lenient: true, ..Unstuffer::default() }
+    }
+
+    /// One for text whose octets are counted (RFC 3030 section 2): a dot is a dot, and nothing ends the text but
+    /// [`Unstuffer::finish`]. Faults are the same.
+    pub fn counted() -> Unstuffer {
+        Unstuffer { counted: true, ..Unstuffer::default() }
+    }
+
+    /// The counted text is whole. True when it ended with a line (or is empty).
+    pub fn finish(&mut self) -> bool {
+        if self.at == At::Cr {
+            self.fault = self.fault.or(Some(TextFault::BareCr));
+        }
+        self.at == At::Start
     }
 
     /// The first fault found so far. Octets that follow it are not kept, but the end is looked for on.
@@ -71,7 +86,7 @@ impl Unstuffer {
             let mut fault = None;
             self.at = match (self.at, octet) {
                 (At::End, _) => break,
-                (At::Start, b'.') => {
+                (At::Start, b'.') if !self.counted => {
                     if self.fault.is_none() {
                         put(text(from, next));
                     }
@@ -222,6 +237,38 @@ mod tests {
                     unstuffer.is_ended() && used == input.len() && unstuffer.fault().is_none(),
                     "{shown}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn counted_text_has_the_same_faults_and_its_dots_are_text() {
+        /// Input, the text unless it is refused, whether it ends with a line.
+        type Case<'a> = (&'a [u8], Option<&'a [u8]>, bool);
+        let cases: [Case<'_>; 12] = [
+            (b"", Some(b""), true),
+            (b"a\r\n", Some(b"a\r\n"), true),
+            (b"a", Some(b"a"), false),
+            (b"..a\r\n.\r\nb\r\n", Some(b"..a\r\n.\r\nb\r\n"), true),
+            (b"a\r\n.", Some(b"a\r\n."), false),
+            (b".\r\n", Some(b".\r\n"), true),
+            (b"a\nb\r\n", None, true),
+            (b"a\rb\r\n", None, true),
+            (b"a\0\r\n", None, true),
+            (b".\n.\r\n", None, true),
+            (b"a\r", None, false),
+            (b"a\r\n.\r", None, false),
+        ];
+        for (input, text, line) in cases {
+            for piece in 1..=input.len().max(1) {
+                let (mut counted, mut kept) = (Unstuffer::counted(), Vec::new());
+                for part in input.chunks(piece) {
+                    assert_eq!(counted.scan(part, Some(&mut kept)), part.len());
+                }
+                let shown = format!("{} by {piece}", input.escape_ascii());
+                assert_eq!(counted.finish(), line, "{shown}");
+                assert_eq!(counted.fault().is_none().then_some(kept.as_slice()), text, "{shown}");
+                assert!(!counted.is_ended(), "{shown}");
             }
         }
     }

@@ -77,6 +77,38 @@ async fn shake(acceptor: &Acceptor, connector: &Connector, host: &str) -> (Secur
 }
 
 #[tokio::test]
+async fn who_asks_for_another_protocol_gets_an_alert_and_who_asks_for_none_is_welcome() {
+    let dir = Dir::new();
+    let (certificate, key) = certify(&dir.0, "mx.example.org");
+    let acceptor = Acceptor::speaking(&certificate, &key, b"\x04smtp").unwrap();
+    let asked: [(Option<&[u8]>, bool); 5] = [
+        (None, true),
+        (Some(b"\x04smtp"), true),
+        (Some(b"\x02h2\x04smtp"), true),
+        (Some(b"\x08http/1.1"), false),
+        (Some(b"\x02h2\x08http/1.1"), false),
+    ];
+    for _ in 0..2 {
+        for (protocols, welcome) in asked {
+            let mut builder = context(SslMethod::tls_client()).unwrap();
+            builder.set_verify(SslVerifyMode::NONE);
+            if let Some(protocols) = protocols {
+                builder.set_alpn_protos(protocols).unwrap();
+            }
+            let connector = Connector { context: builder.build(), verifies: false };
+            let (server, client) = shake(&acceptor, &connector, "mx.example.org").await;
+            assert_eq!((server.is_ok(), client.is_ok()), (welcome, welcome), "{protocols:?}");
+            if let Err(fault) = client {
+                // RFC 7301 section 3.2.
+                assert!(fault.to_string().contains("alert no application protocol"), "{fault}");
+            }
+        }
+        // A reload keeps to it.
+        acceptor.reload().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_trusted_name_is_greeted_and_any_other_is_not() {
     let dir = Dir::new();
     let (certificate, key) = certify(&dir.0, "mx.example.org");

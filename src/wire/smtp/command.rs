@@ -129,6 +129,21 @@ pub fn rcpt(arguments: &str, grammar: Grammar<'_>) -> Result<Forward, Reply> {
 }
 
 /// ```abnf
+/// bdat = "BDAT" SP chunk-size [SP "LAST"] CRLF
+/// chunk-size = 1*DIGIT
+/// ```
+/// RFC 3030 section 2. How many octets follow, and whether they are the last. `None` where that can't be known.
+pub fn bdat(arguments: &str) -> Option<(u64, bool)> {
+    let (digits, last) = match arguments.split_once(' ') {
+        None => (arguments, false),
+        Some((digits, word)) if word.eq_ignore_ascii_case("LAST") => (digits, true),
+        Some(_) => return None,
+    };
+    let digits_only = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+    Some((digits.parse().ok().filter(|_| digits_only)?, last))
+}
+
+/// ```abnf
 /// auth = "AUTH" SP sasl-mech [SP initial-response] CRLF
 /// initial-response = base64 / "="
 /// ```

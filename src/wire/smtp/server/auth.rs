@@ -30,6 +30,9 @@ const WRONG: Reply = Reply::fixed(535, 7, 8, "Wrong login or password");
 const CANCELLED: Reply = Reply::fixed(501, 7, 0, "Cancelled");
 const TOO_LONG: Reply = Reply::fixed(500, 5, 6, "The line is too long");
 
+/// Mechanisms that rest on MD5 or DES, or on nothing (RFC 6331 obsoletes DIGEST-MD5).
+const WEAK: [&str; 4] = ["CRAM-MD5", "DIGEST-MD5", "NTLM", "ANONYMOUS"];
+
 /// RFC 4954 section 4.
 pub(super) fn auth(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec<u8>) -> Next {
     match begin(cx, arguments) {
@@ -49,7 +52,13 @@ fn begin(cx: &Cx, arguments: &str) -> Result<sasl::Step, Reply> {
         return Err(Reply::fixed(530, 7, 0, "Begin TLS first"));
     }
     let (name, initial) = command::auth(arguments)?;
-    let mechanism = Mechanism::parse(name).ok_or(Reply::fixed(504, 5, 4, "Unknown mechanism"))?;
+    let mechanism = match Mechanism::parse(name) {
+        Some(mechanism) => mechanism,
+        None if WEAK.iter().any(|weak| weak.eq_ignore_ascii_case(name)) => {
+            return Err(Reply::fixed(534, 7, 9, "That mechanism is too weak"));
+        }
+        None => return Err(Reply::fixed(504, 5, 4, "Unknown mechanism")),
+    };
     let initial = match initial {
         None => None,
         Some("=") => Some(Zeroizing::new(Vec::new())),

@@ -1,7 +1,9 @@
-//! DATA: the text of a message goes to the agent in chunks, and its fate comes back.
+//! DATA: the text of a message goes to the agent in chunks, and its fate comes back. The text of BDAT ([`super::bdat`]) goes
+//! the same way.
 
 use super::{
     Answer, Ask, Cx, Server,
+    bdat::Chunk,
     mail::accepted,
     state::{Next, State},
     waiting::{ExpectMail, ExpectRcpt, Waiting},
@@ -14,29 +16,35 @@ use crate::wire::{
 
 /// Waits for the agent to say that a message may come.
 pub(super) struct AwaitOpen {
-    recipients: usize,
+    pub(super) recipients: usize,
+    /// It is BDAT that asks.
+    pub(super) chunk: Option<Chunk>,
 }
 
 /// Waits for octets of the text.
 pub(super) struct ExpectBody {
-    recipients: usize,
-    text: Unstuffer,
+    pub(super) recipients: usize,
+    pub(super) text: Unstuffer,
+    /// The part of it that comes now, where it is counted.
+    pub(super) chunk: Option<Chunk>,
     /// Octets of the message so far.
-    size: u64,
+    pub(super) size: u64,
     /// Octets since a deadline was set.
     since: u64,
     /// Octets that the agent has not got yet.
-    held: Vec<u8>,
-    refused: Option<Refused>,
+    pub(super) held: Vec<u8>,
+    pub(super) refused: Option<Refused>,
+    /// What follows a refusal.
+    pub(super) then: Waiting,
 }
 
 /// A message that will not be taken: the rest of it is thrown away.
-struct Refused {
-    reply: Reply,
+pub(super) struct Refused {
+    pub(super) reply: Reply,
     /// Nothing the peer says after that can be trusted.
-    close: bool,
+    pub(super) close: bool,
     /// Octets thrown away.
-    drained: u64,
+    pub(super) drained: u64,
 }
 
 /// Waits for the agent to take a chunk.
@@ -52,19 +60,25 @@ pub(super) fn too_big(cx: &Cx) -> Reply {
     Reply::new(552, 3, 4, format!("A message may have {} octets", cx.settings.limits.size))
 }
 
+/// The message is not as a text must be, and what else comes on this connection is not to be trusted.
+pub(super) const BARE: Reply = Reply::fixed(550, 5, 2, "The message holds a bare CR, a bare LF or a NUL");
+
+/// What is said where nobody would get the message. RFC 2033 section 4.2 wants 503 of LMTP; RFC 5321 section 3.3
+/// leaves 503 and 554.
+pub(super) fn nobody(cx: &Cx) -> Reply {
+    match cx.settings.dialect {
+        Dialect::Lmtp => Reply::fixed(503, 5, 1, "No valid recipients"),
+        _ => Reply::fixed(554, 5, 1, "No valid recipients"),
+    }
+}
+
 /// RFC 5321 section 4.1.1.4.
 pub(super) fn data(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec<u8>) -> Next {
     let reply = match (command::nothing(arguments), waiting) {
         (Err(reply), _) => reply,
-        (Ok(()), Waiting::Rcpt(ExpectRcpt { recipients: 0 })) => {
-            // RFC 2033 section 4.2 wants 503 of LMTP; RFC 5321 section 3.3 leaves 503 and 554.
-            match cx.settings.dialect {
-                Dialect::Lmtp => Reply::fixed(503, 5, 1, "No valid recipients"),
-                _ => Reply::fixed(554, 5, 1, "No valid recipients"),
-            }
-        }
+        (Ok(()), Waiting::Rcpt(ExpectRcpt { recipients: 0 })) => nobody(cx),
         (Ok(()), Waiting::Rcpt(ExpectRcpt { recipients })) => {
-            return Next::Turn(State::Open(AwaitOpen { recipients }), Step::Ask(Ask::Open));
+            return Next::Turn(State::Open(AwaitOpen { recipients, chunk: None }), Step::Ask(Ask::Open));
         }
         _ => waiting.out_of_place(cx),
     };
@@ -74,24 +88,34 @@ pub(super) fn data(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
 impl AwaitOpen {
     pub(super) fn answer(self, cx: &mut Cx, answer: Answer, out: &mut Vec<u8>) -> Option<Next> {
         let reply = accepted(answer, Reply::plain(354, "Go ahead; end with a dot on a line alone"))?;
-        if reply.code != 354 {
-            return Some(cx.pass_on(&reply, Waiting::Mail(ExpectMail).into(), out));
+        let mut body = ExpectBody::new(self.recipients, self.chunk);
+        match (reply.code, body.chunk) {
+            (354, None) => reply.print(out),
+            (354, Some(_)) => {}
+            (421, _) | (_, None) => return Some(cx.pass_on(&reply, body.then.into(), out)),
+            (_, Some(_)) => body.refused = Some(Refused { reply, close: false, drained: 0 }),
         }
-        reply.print(out);
-        Some(Next::On(State::Body(ExpectBody {
-            recipients: self.recipients,
-            text: Unstuffer::default(),
-            size: 0,
-            since: 0,
-            held: Vec::new(),
-            refused: None,
-        })))
+        Some(Next::On(State::Body(body)))
     }
 }
 
 impl ExpectBody {
+    pub(super) fn new(recipients: usize, chunk: Option<Chunk>) -> ExpectBody {
+        ExpectBody {
+            recipients,
+            text: if chunk.is_some() { Unstuffer::counted() } else { Unstuffer::default() },
+            chunk,
+            size: 0,
+            since: 0,
+            held: Vec::new(),
+            refused: None,
+            then: Waiting::Mail(ExpectMail),
+        }
+    }
+
     pub(super) fn octets(mut self, cx: &mut Cx, octets: &[u8], out: &mut Vec<u8>) -> (usize, Next) {
         let room = Server::CHUNK.saturating_sub(self.held.len());
+        let room = self.chunk.as_ref().map_or(room, |chunk| chunk.room(room));
         let piece = octets.get(..octets.len().min(room)).unwrap_or(octets);
         let before = self.held.len();
         if self.refused.is_none() {
@@ -100,11 +124,13 @@ impl ExpectBody {
         let used = self.text.scan(piece, self.refused.is_none().then_some(&mut self.held));
         self.size = self.size.saturating_add((self.held.len() - before) as u64);
         self.since = self.since.saturating_add(used as u64);
+        if let Some(chunk) = &mut self.chunk {
+            chunk.left = chunk.left.saturating_sub(used as u64);
+        }
         if let Some(refused) = &mut self.refused {
             refused.drained = refused.drained.saturating_add(used as u64);
         } else if self.text.fault().is_some() {
-            let reply = Reply::fixed(550, 5, 2, "The message holds a bare CR, a bare LF or a NUL");
-            return (used, self.refuse(reply, true, true));
+            return (used, self.refuse(BARE, true, true));
         } else if self.size > cx.settings.limits.size {
             return (used, self.refuse(too_big(cx), false, true));
         }
@@ -112,7 +138,7 @@ impl ExpectBody {
     }
 
     /// From here on the text is thrown away; the agent is told where it still holds what came before.
-    fn refuse(mut self, reply: Reply, close: bool, tell: bool) -> Next {
+    pub(super) fn refuse(mut self, reply: Reply, close: bool, tell: bool) -> Next {
         self.held = Vec::new();
         self.refused = Some(Refused { reply, close, drained: 0 });
         match tell {
@@ -122,7 +148,7 @@ impl ExpectBody {
     }
 
     fn go_on(mut self, cx: &mut Cx, more: bool, out: &mut Vec<u8>) -> Next {
-        if self.text.is_ended() {
+        if self.text.is_ended() || self.chunk.as_ref().is_some_and(|chunk| chunk.left == 0) {
             return self.end(cx, out);
         }
         if self.refused.as_ref().is_some_and(|refused| refused.drained > cx.settings.limits.drain) {
@@ -144,25 +170,38 @@ impl ExpectBody {
 
     fn end(self, cx: &mut Cx, out: &mut Vec<u8>) -> Next {
         match &self.refused {
-            None => {
-                let recipients = self.recipients;
-                Next::Turn(State::Outcome(AwaitOutcome { recipients }), Step::Ask(Ask::End(self.held)))
-            }
+            None if self.chunk.is_some() => self.end_chunk(cx, out),
+            None => self.whole(),
             Some(refused) if refused.close => self.parting(cx, out),
             Some(refused) => {
-                for _ in 1..replies(cx, self.recipients) {
+                for _ in 1..self.replies(cx) {
                     refused.reply.print(out);
                 }
-                cx.refuse(&refused.reply, Waiting::Mail(ExpectMail).into(), out)
+                cx.refuse(&refused.reply, self.then.into(), out)
             }
+        }
+    }
+
+    /// The agent has the last word.
+    pub(super) fn whole(self) -> Next {
+        let recipients = self.recipients;
+        Next::Turn(State::Outcome(AwaitOutcome { recipients }), Step::Ask(Ask::End(self.held)))
+    }
+
+    /// How often a refusal is said.
+    fn replies(&self, cx: &Cx) -> usize {
+        match self.chunk {
+            Some(Chunk { last: false, .. }) => 1,
+            _ => replies(cx, self.recipients),
         }
     }
 
     /// Gives the refusal and closes.
     fn parting(self, cx: &mut Cx, out: &mut Vec<u8>) -> Next {
+        let replies = self.replies(cx);
         match self.refused {
             Some(refused) => {
-                for _ in 1..replies(cx, self.recipients) {
+                for _ in 1..replies {
                     refused.reply.print(out);
                 }
                 cx.close(&refused.reply, out)

@@ -62,7 +62,7 @@ pub(super) fn helo(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
         Ok(()) => {
             let text = cx.settings.hostname.to_string();
             Reply { code: 250, status: None, text: text.into() }.print(out);
-            waiting.leave(Waiting::Mail(ExpectMail).into())
+            waiting.leave(cx, Waiting::Mail(ExpectMail).into())
         }
         Err(reply) => cx.refuse(&reply, waiting.into(), out),
     }
@@ -77,7 +77,11 @@ pub(super) fn ehlo(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
         return cx.refuse(&reply, waiting.into(), out);
     }
     let mut text = cx.settings.hostname.to_string();
-    let _ = write!(text, "\nPIPELINING\nSIZE {}\n8BITMIME\nENHANCEDSTATUSCODES", cx.settings.limits.size);
+    let _ = write!(
+        text,
+        "\nPIPELINING\nSIZE {}\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING",
+        cx.settings.limits.size
+    );
     if cx.offers_tls() {
         text.push_str("\nSTARTTLS");
     }
@@ -86,7 +90,7 @@ pub(super) fn ehlo(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
     }
     text.push_str("\nHELP");
     Reply { code: 250, status: None, text: text.into() }.print(out);
-    waiting.leave(Waiting::Mail(ExpectMail).into())
+    waiting.leave(cx, Waiting::Mail(ExpectMail).into())
 }
 
 fn greeted(cx: &mut Cx, arguments: &str, extended: bool) -> Result<(), Reply> {

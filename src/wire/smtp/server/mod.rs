@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  ExpectSilence -> ExpectHello <-> ExpectMail <-> ExpectRcpt -> ExpectBody -> ExpectMail
-//!                        ^            |     |
-//!                    ExpectTls <------+     +--> ExpectResponse (AUTH)
+//!                        ^            |     |                       ^
+//!                    ExpectTls <------+     |                       v
+//!                                           +--> ExpectResponse  ExpectMore (BDAT)
 //! ```
 //! Between them the server waits for its agent in the states called `Await...`. Each state is a struct that its input
 //! consumes; what all of them share stands in [`Cx`]. What a peer may say when is the table in [`table`].
@@ -20,6 +21,7 @@ use crate::{
 use std::sync::Arc;
 
 mod auth;
+mod bdat;
 mod body;
 mod fuzz;
 mod hello;
@@ -92,7 +94,7 @@ pub enum Ask {
     },
     /// A recipient: RCPT. Answer: as for `Mail`.
     Rcpt(Forward),
-    /// DATA, after at least one recipient was accepted. Answer: `Yes`, or `Say` a refusal; the transaction is then over.
+    /// DATA or the first BDAT, after at least one recipient was accepted. Answer: `Yes`, or `Say` a refusal; the transaction is then over.
     Open,
     /// The next octets of the message, about [`Server::CHUNK`] of them: as on the wire (CR LF), dots taken out.
     /// Answer: `Taken` with the buffer, whose memory is used again; or `Say` a refusal, given to the peer once it
@@ -158,6 +160,8 @@ struct Cx {
     /// Refusals that the agent does not know of: how many, and the last.
     refused: (u32, Option<Reply>),
     draining: bool,
+    /// The message of which a part came by BDAT.
+    chunked: Option<Box<body::ExpectBody>>,
     /// Something was completed since octets were last waited for, so that a new deadline begins.
     fresh: bool,
 }
@@ -181,6 +185,7 @@ impl Server {
             failed_logins: 0,
             refused: (0, None),
             draining: false,
+            chunked: None,
             fresh: true,
         };
         Server { cx, state: State::Closed }

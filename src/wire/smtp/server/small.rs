@@ -39,7 +39,7 @@ pub(super) fn rset(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
         return cx.refuse(&reply, waiting.into(), out);
     }
     match idle(cx, &Reply::fixed(250, 0, 0, "Ok"), waiting.idle(), out) {
-        Next::On(then) => waiting.leave(then),
+        Next::On(then) => waiting.leave(cx, then),
         closing => closing,
     }
 }

@@ -61,6 +61,8 @@ impl State {
     pub(super) fn octets(self, cx: &mut Cx, octets: &[u8], out: &mut Vec<u8>) -> (usize, Next) {
         match self {
             State::Silence(state) => state.octets(cx, octets, out),
+            // A message of which a part has come is finished.
+            State::Command(state @ Waiting::More(_)) => state.octets(cx, octets, out),
             State::Command(_) | State::Response(_) if cx.draining => (0, cx.close(&DRAINING, out)),
             State::Command(state) => state.octets(cx, octets, out),
             State::Response(state) => state.octets(cx, octets, out),
@@ -79,6 +81,7 @@ impl State {
             (Input::Event(Event::Drain), state) => {
                 cx.draining = true;
                 match state {
+                    State::Command(Waiting::More(_)) => Next::Turn(state, Step::More),
                     State::Command(_) | State::Response(_) | State::Silence(_) => cx.close(&DRAINING, out),
                     state => Next::Turn(state, Step::More),
                 }

@@ -1,7 +1,7 @@
 //! The commands: who may say them, when, how long, and what they do.
 
 use super::{
-    Cx, auth, body, hello, mail,
+    Cx, auth, bdat, body, hello, mail,
     small::{expn, help, http, noop, quit, rset, starttls, vrfy},
     state::Next,
     waiting::Waiting,
@@ -49,11 +49,13 @@ const fn command(
     Row { verb, dialects, states, room, ends_group, run }
 }
 
-static TABLE: [Row; 19] = [
+static TABLE: [Row; 20] = [
     //  verb        dialects states room       ends   method
     command("MAIL", ALL, IDLE, MAIL_ROOM, false, mail::mail),
     command("RCPT", ALL, OPEN, 0, false, mail::rcpt),
     command("DATA", ALL, OPEN, 0, true, body::data),
+    // Its octets follow it, wherever it is said.
+    command("BDAT", ALL, ANY, 0, false, bdat::bdat),
     command("EHLO", SMTP, ANY, 0, true, hello::ehlo),
     command("HELO", SMTP, ANY, 0, true, hello::helo),
     command("LHLO", LMTP, ANY, 0, true, hello::ehlo),
@@ -102,6 +104,8 @@ impl Row {
             Waiting::Hello(_) => hello,
             Waiting::Mail(_) => idle,
             Waiting::Rcpt(_) => open,
+            // What is allowed everywhere.
+            Waiting::More(_) => hello && idle && open,
         }
     }
 }

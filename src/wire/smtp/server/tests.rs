@@ -164,6 +164,8 @@ proptest! {
                 6 => "MAIL FROM:<(|a@b[.]c)>( SIZE=[0-9]{1,6}| BODY=8BITMIME|)\r\n",
                 6 => "RCPT TO:<(a@b[.]c|postmaster|a|\"[ -~]{1,4}\"@[a-z]{1,3})>\r\n",
                 6 => "DATA\r\n",
+                6 => "BDAT [0-9]( LAST|)\r\n(a|.\r\n){0,4}",
+                1 => "BDAT ([a-z]|99999999|99999999999999999999)( LAST|)\r\n",
                 6 => "([a.]{0,3}\r\n){0,3}[.]\r\n",
                 2 => "[a.\r\n\0]{1,6}",
                 1 => "RSET\r\n",

@@ -18,6 +18,8 @@ pub(super) enum Waiting {
     Mail(ExpectMail),
     /// One is.
     Rcpt(ExpectRcpt),
+    /// A part of its message has come.
+    More(ExpectMore),
 }
 
 /// Waits for EHLO, HELO or LHLO.
@@ -34,6 +36,10 @@ pub(super) struct ExpectRcpt {
     /// Recipients accepted so far.
     pub(super) recipients: usize,
 }
+
+/// Waits for the next BDAT. The message so far is in [`Cx::chunked`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ExpectMore;
 
 impl From<Waiting> for State {
     fn from(waiting: Waiting) -> State {
@@ -97,6 +103,7 @@ impl Waiting {
             (Waiting::Hello(_), _) => Reply::fixed(503, 5, 1, "Say EHLO first"),
             (Waiting::Mail(_), _) => Reply::fixed(503, 5, 1, "Say MAIL first"),
             (Waiting::Rcpt(_), _) => Reply::fixed(503, 5, 1, "Not within a transaction"),
+            (Waiting::More(_), _) => Reply::fixed(503, 5, 1, "Not within a message; go on with BDAT"),
         }
     }
 
@@ -109,9 +116,10 @@ impl Waiting {
     }
 
     /// Goes to `then`; the agent drops an open transaction first.
-    pub(super) fn leave(self, then: State) -> Next {
+    pub(super) fn leave(self, cx: &mut Cx, then: State) -> Next {
+        cx.chunked = None;
         match self {
-            Waiting::Rcpt(_) => Next::reset(then),
+            Waiting::Rcpt(_) | Waiting::More(_) => Next::reset(then),
             _ => Next::On(then),
         }
     }
