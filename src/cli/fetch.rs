@@ -253,7 +253,7 @@ fn default_state() -> Result<PathBuf, Failure> {
 
 impl Job {
     fn run(&self, flags: &Flags, runtime: &tokio::runtime::Runtime) -> Result<Exit, Failure> {
-        let (disk, clock) = (Disk::shared(SYNCS), Clock::system());
+        let (disk, clock) = (Disk::gathering(SYNCS), Clock::system());
         let target = match &self.to {
             To::Maildir(path) => Target::Store(open::store(disk.clone(), clock.clone()), home(path)?),
             To::Program(words) => Target::Program(words.clone()),

@@ -26,7 +26,9 @@ use std::{
 use tokio::task::JoinHandle;
 
 /// How many messages are asked for, begun and noted together.
-pub(super) const WAVE: usize = 64;
+pub(super) const WAVE: usize = 200;
+/// How many copies may be on their way to the disk: each has its file open, and up to 32 KiB of it in memory.
+const SETTLING: usize = 64;
 /// A larger message is not taken: no mail is, and a server could fill the disk with it.
 const LARGEST: u64 = 1 << 30;
 
@@ -217,7 +219,6 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
 
     /// Begins a wave: what was taken meanwhile is noted, and what now may become visible.
     pub(super) async fn wave(&mut self, wave: Vec<Waiting>) -> Result<(), Why> {
-        self.settle(WAVE).await;
         let noting = matches!(self.order.target, Target::Store(..));
         let mut begun = Vec::new();
         let now = self.order.clock.micros();
@@ -293,6 +294,7 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
                 let receipt = draft.commit(vec![Place { folder: from.local.clone(), flags, date }], &key);
                 let outcome = tokio::task::spawn_blocking(move || receipt.wait().into_iter().next());
                 self.settling.push_back(Settling { name: name.clone(), octets, outcome });
+                self.settle(SETTLING).await;
                 Ok(())
             }
             Sink::Letter(mut letter) => self.hand_over(name, octets, &coming.waiting, &mut letter).await,
@@ -355,9 +357,10 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
         Ok(())
     }
 
-    /// Waits for copies until only so many are still on their way.
+    /// Takes copies that have arrived, and waits for others until only so many are still on their way.
     async fn settle(&mut self, keep: usize) {
-        while self.settling.len() > keep {
+        while self.settling.len() > keep || self.settling.front().is_some_and(|one| one.outcome.is_finished())
+        {
             let Some(Settling { name, octets, outcome }) = self.settling.pop_front() else { return };
             let outcome = match outcome.await {
                 Ok(Some(outcome)) => outcome,

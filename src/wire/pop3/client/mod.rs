@@ -27,7 +27,7 @@ mod reply;
 pub use fuzz::fuzz;
 
 /// The most commands under way.
-pub const WINDOW: usize = 100;
+pub const WINDOW: usize = 400;
 /// The most messages of a maildrop that is read.
 pub const MESSAGES_MAX: usize = 500_000;
 /// The most lines of the answer to CAPA.
