@@ -28,8 +28,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Dovecot's dotlock: a file `NAME.lock` beside what it protects, holding `PID:HOST`. It goes when dropped.
 ///
 /// The lock of a dead process on this host is broken at once, one whose process can't be asked (it says another host, or
-/// nothing) after two minutes without a change. Threads
-/// of one process exclude each other as well; who holds a lock must not ask for it again.
+/// nothing) after two minutes without a change. What says this host or nothing and is older than the machine's start is a
+/// power cut's: its owner's number may be another's by now, and its text may be lost. Threads of one process exclude each
+/// other as well; who holds a lock must not ask for it again.
 #[derive(Debug)]
 pub struct Dotlock {
     dir: Dir,
@@ -54,7 +55,7 @@ impl Dotlock {
             if let Some(identity) = make(dir, &lock, &host)? {
                 return Ok(Dotlock { dir: dir.clone(), name: lock, identity, _ours: ours });
             }
-            if break_stale(dir, &lock, &host, Clock::system().now())? {
+            if break_stale(dir, &lock, &host, &Moment::now())? {
                 continue;
             }
             if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
@@ -118,8 +119,34 @@ fn mark(file: &mut File, host: &str) -> io::Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// Takes away a lock whose owner is dead or, at `now`, silent; true when it may be free now.
-fn break_stale(dir: &Dir, lock: &OsStr, host: &str, now: SystemTime) -> io::Result<bool> {
+/// When a lock is looked at.
+struct Moment {
+    now: SystemTime,
+    /// How long the machine runs.
+    uptime: Duration,
+}
+
+impl Moment {
+    fn now() -> Moment {
+        let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let uptime = Duration::from_secs(u64::try_from(uptime.tv_sec).unwrap_or(u64::MAX));
+        Moment { now: Clock::system().now(), uptime }
+    }
+
+    /// True when a lock did not change for so long.
+    fn silent(&self, dir: &Dir, lock: &OsStr, time: Duration) -> io::Result<bool> {
+        let changed = dir.stat(lock)?.map(|stat| stat.changed.max(stat.modified));
+        Ok(changed.is_some_and(|changed| self.now.duration_since(changed).is_ok_and(|silent| silent >= time)))
+    }
+
+    /// True when a lock is older than the machine's start. Seconds are cut off there, hence one more.
+    fn forerunners(&self, dir: &Dir, lock: &OsStr) -> io::Result<bool> {
+        self.silent(dir, lock, self.uptime.saturating_add(Duration::from_secs(1)))
+    }
+}
+
+/// Takes away a lock whose owner is dead or silent; true when it may be free now.
+fn break_stale(dir: &Dir, lock: &OsStr, host: &str, moment: &Moment) -> io::Result<bool> {
     let file = match dir.open_file(lock) {
         Ok(file) => file,
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(true),
@@ -131,11 +158,9 @@ fn break_stale(dir: &Dir, lock: &OsStr, host: &str, now: SystemTime) -> io::Resu
     (&file).take(512).read_to_end(&mut text)?;
     let stale = match owner(&text, host) {
         // Our own id in a file that no thread of ours made (we hold its place in the process) is a forerunner's.
-        Some(pid) => pid == std::process::id() || !alive(pid),
-        None => {
-            let changed = dir.stat(lock)?.map(|stat| stat.changed.max(stat.modified));
-            changed.is_some_and(|changed| now.duration_since(changed).is_ok_and(|silent| silent >= STALE))
-        }
+        Some(pid) => pid == std::process::id() || !alive(pid) || moment.forerunners(dir, lock)?,
+        None if text.is_empty() && moment.forerunners(dir, lock)? => true,
+        None => moment.silent(dir, lock, STALE)?,
     };
     if !stale {
         return Ok(false);
@@ -277,29 +302,38 @@ mod tests {
         let dead = child.id();
         child.wait().unwrap();
         let (lock, now) = (OsStr::new("list.lock"), SystemTime::now());
-        let (young, old) = (Duration::from_secs(100), Duration::from_secs(1000));
-        for (text, age, breaks) in [
-            (format!("{dead}:{}", host()), Duration::ZERO, true),
-            (format!("{dead}:{}", host()), old, true),
-            (format!("1:{}", host()), old, false),
-            (format!("{dead}:elsewhere.example"), young, false),
-            (format!("{dead}:elsewhere.example"), old, true),
-            ("1:elsewhere.example".to_owned(), old, true),
-            (String::new(), young, false),
-            (String::new(), old, true),
-            ("no number:".to_owned() + &host(), old, true),
+        let (none, young, old) = (Duration::ZERO, Duration::from_secs(100), Duration::from_secs(1000));
+        let up = Duration::from_secs(5000);
+        for (text, age, uptime, breaks) in [
+            (format!("{dead}:{}", host()), none, up, true),
+            (format!("{dead}:{}", host()), old, up, true),
+            (format!("1:{}", host()), old, up, false),
+            (format!("{dead}:elsewhere.example"), young, up, false),
+            (format!("{dead}:elsewhere.example"), old, up, true),
+            ("1:elsewhere.example".to_owned(), old, up, true),
+            (String::new(), young, up, false),
+            (String::new(), old, up, true),
+            ("no number:".to_owned() + &host(), old, up, true),
+            // The machine was started anew: whoever has the number now is another. An empty one lost its text.
+            (format!("1:{}", host()), young, young / 2, true),
+            (format!("1:{}", host()), young, young, false),
+            (String::new(), young, young / 2, true),
+            (String::new(), young, young, false),
+            ("1:elsewhere.example".to_owned(), young, young / 2, false),
         ] {
             std::fs::write(scratch.path().join(lock), &text).unwrap();
-            let broken = break_stale(&dir, lock, &host(), now + age).unwrap();
-            assert_eq!((broken, dir.stat(lock).unwrap().is_none()), (breaks, breaks), "{text:?} {age:?}");
+            let broken = break_stale(&dir, lock, &host(), &Moment { now: now + age, uptime }).unwrap();
+            let gone = dir.stat(lock).unwrap().is_none();
+            assert_eq!((broken, gone), (breaks, breaks), "{text:?} {age:?} {uptime:?}");
         }
+        let at = |now| Moment { now, uptime: up };
         // A clock that was set back is no age.
         std::fs::write(scratch.path().join(lock), "").unwrap();
-        assert!(!break_stale(&dir, lock, &host(), now - old).unwrap());
+        assert!(!break_stale(&dir, lock, &host(), &at(now - old)).unwrap());
         // A touch is a sign of life, whatever the octets.
         let file = File::options().write(true).open(scratch.path().join(lock)).unwrap();
         file.set_modified(now + old).unwrap();
-        assert!(!break_stale(&dir, lock, &host(), now + old + young).unwrap());
+        assert!(!break_stale(&dir, lock, &host(), &at(now + old + young)).unwrap());
     }
 
     #[test]
