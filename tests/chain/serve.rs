@@ -164,6 +164,29 @@ fn connections_of_an_address_and_of_a_user_are_bounded() {
     session(&daemon);
 }
 
+/// RFC 1939 section 6: the lock is released, then the connection is closed.
+#[test]
+fn a_maildrop_is_free_when_quit_is_answered() {
+    let house = house();
+    (0..20).for_each(|number| deliver(&house, &number.to_string()));
+    let daemon = Daemon::start(&house, "mail-serve");
+    for round in 0..100 {
+        let mut lines = Lines::connect(daemon.tcp("pop3"));
+        lines.until("+OK");
+        lines.say("USER alice\r\nPASS wonderland");
+        lines.until("+OK");
+        let said = lines.hear().unwrap();
+        assert!(said.starts_with("+OK"), "round {round}: {said}");
+        if round % 5 == 0 {
+            lines.say("DELE 1");
+            lines.until("+OK");
+        }
+        lines.say("QUIT");
+        lines.until("+OK");
+    }
+    assert!(house.messages("alice", "").is_empty());
+}
+
 #[test]
 fn the_end_is_told_where_the_protocol_can_tell_it_and_nothing_is_removed() {
     let house = house();

@@ -366,9 +366,9 @@ impl Maildrop {
                 Answer::Yes
             }
             Ask::Remove(numbers) => {
-                assert!(!numbers.is_empty() && numbers.iter().all(|number| (1..=3).contains(number)));
+                assert!(self.login.is_some() && numbers.iter().all(|number| (1..=3).contains(number)));
                 match self.login.as_deref() {
-                    Some("stuck") => Answer::Refuse(Reply::refused(
+                    Some("stuck") if !numbers.is_empty() => Answer::Refuse(Reply::refused(
                         Code::SysTemp,
                         "Some messages may not have been removed",
                     )),

@@ -76,8 +76,8 @@ struct Pop3<S: Store> {
 /// An open maildrop.
 struct Open<S: Store> {
     home: Home,
-    _seat: UserSeat,
-    _held: Held,
+    /// The user's connection and the maildrop, until the session lets go of them.
+    held: Option<(UserSeat, Held)>,
     /// By number, from 1.
     uids: Vec<Uid>,
     uid_validity: u32,
@@ -127,8 +127,7 @@ impl<S: Store + 'static> Pop3<S> {
                 let uids = measured.iter().map(|(uid, _)| *uid).collect();
                 self.open = Some(Open {
                     home,
-                    _seat: seat,
-                    _held: held,
+                    held: Some((seat, held)),
                     uids,
                     uid_validity,
                     rest: None,
@@ -225,6 +224,11 @@ impl<S: Store + 'static> Pop3<S> {
     async fn remove(&mut self, numbers: Vec<u32>) -> Answer {
         const STAYED: Reply = Reply::refused(Code::SysTemp, "Some messages may not have been removed");
         let Some(open) = &mut self.open else { return Answer::Broken };
+        // Free before the answer, whatever it is.
+        let _held = open.held.take();
+        if numbers.is_empty() {
+            return Answer::Yes;
+        }
         let uids: UidSet =
             numbers.iter().filter_map(|number| open.numbered(*number).first().copied()).collect();
         let (serve, home) = (Arc::clone(&self.serve), open.home.clone());

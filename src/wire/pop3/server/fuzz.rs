@@ -145,7 +145,7 @@ impl Agent {
             Ask::Remove(numbers) => {
                 let known = numbers.iter().all(|number| (1..=self.count()).contains(number));
                 let sorted = numbers.is_sorted_by(|a, b| a < b);
-                let ok = !numbers.is_empty() && known && sorted;
+                let ok = known && sorted;
                 self.removed = Some(numbers);
                 ok.then_some(Answer::Yes)
             }

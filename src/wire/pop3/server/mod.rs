@@ -62,7 +62,8 @@ pub enum Ask {
     More(Vec<u8>),
     /// No more of the message. Answer: `Yes`.
     Stop,
-    /// QUIT: removes these messages, durably. Answer: `Yes`; or `Refuse` where any of them may have stayed.
+    /// QUIT: removes these messages (there may be none), durably, and frees the maildrop, which the client may open again as soon as it
+    /// hears that it is done (RFC 1939 section 6). Answer: `Yes`; or `Refuse` where any of them may have stayed.
     Remove(Vec<u32>),
 }
 

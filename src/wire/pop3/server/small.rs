@@ -116,10 +116,11 @@ pub(super) fn quit(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
     if let Err(reply) = command::nothing(arguments) {
         return cx.refuse(&reply, waiting.into(), out);
     }
-    let deleted = cx.maildrop.as_ref().map(|maildrop| maildrop.deleted()).unwrap_or_default();
-    match deleted.is_empty() {
-        true => cx.close(&BYE, out),
-        false => Next::Turn(State::Removed(AwaitRemoved), Step::Ask(Ask::Remove(deleted))),
+    match &cx.maildrop {
+        None => cx.close(&BYE, out),
+        Some(maildrop) => {
+            Next::Turn(State::Removed(AwaitRemoved), Step::Ask(Ask::Remove(maildrop.deleted())))
+        }
     }
 }
 
