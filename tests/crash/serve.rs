@@ -362,6 +362,13 @@ fn cut(
     });
     daemon.kill();
     disk.restore();
+    // A cut may leave a lock that lost its text. A machine that starts anew knows it by its age; this one did not start anew.
+    for folder in ["", ".Other"] {
+        let lock = house.maildir("alice").join(folder).join("dovecot-uidlist.lock");
+        if fs::read(&lock).is_ok_and(|text| text.is_empty()) {
+            fs::remove_file(lock).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! A disk whose power can be cut: ext4 in a file, mounted through a loop device, with a journal that writes only what
 //! is synced (`commit=300`).
 
-use super::{missing, peer, scratch::Scratch};
+use super::{PATIENCE, missing, peer, scratch::Scratch};
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// The disk. Unmounted when dropped.
@@ -48,9 +50,13 @@ impl Disk {
         run("perl", &["-e", CUT, self.mount.to_str().unwrap()]).unwrap();
     }
 
-    /// Gives the power back. Nobody may have a file open on it.
+    /// Gives the power back. Nobody may have a file open on it; who was killed may be on its way out.
     pub fn restore(&self) {
-        run("umount", &[self.mount.to_str().unwrap()]).unwrap();
+        let until = Instant::now() + PATIENCE;
+        while let Err(fault) = run("umount", &[self.mount.to_str().unwrap()]) {
+            assert!(fault.contains("busy") && Instant::now() < until, "{fault}");
+            thread::sleep(Duration::from_millis(10));
+        }
         self.mount().unwrap();
     }
 
