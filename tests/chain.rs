@@ -8,6 +8,7 @@ mod chain {
     mod daemon;
     mod deliver;
     mod demo;
+    mod extensions;
     mod fetch;
     mod kit_itself;
     mod literal;

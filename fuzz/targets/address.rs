@@ -15,10 +15,15 @@ fuzz_target!(|octets: &[u8]| {
     if let Ok(domain) = Domain::parse(octets) {
         assert_eq!(domain.to_string().parse(), Ok(domain));
     }
-    if let Ok((Some(mailbox), rest)) = address::reverse_path(octets) {
-        assert!(rest.len() < octets.len());
-        let same = address::forward_path(octets).expect("a sender is a recipient");
-        assert_eq!(same, (Forward::Mailbox(mailbox), rest));
+    if let Ok(mailbox) = Mailbox::parse_utf8(octets) {
+        assert_eq!(Mailbox::parse_utf8(mailbox.to_string().as_bytes()), Ok(mailbox));
+    }
+    for utf8 in [false, true] {
+        if let Ok((Some(mailbox), rest)) = address::reverse_path(octets, utf8) {
+            assert!(rest.len() < octets.len());
+            let same = address::forward_path(octets, utf8).expect("a sender is a recipient");
+            assert_eq!(same, (Forward::Mailbox(mailbox), rest));
+        }
     }
     let Ok(text) = std::str::from_utf8(octets) else { return };
     if let Ok(mailbox) = Mailbox::lenient(text, &Domain::Name("host.example".to_owned())) {

@@ -1,7 +1,8 @@
-//! Mail addresses as SMTP speaks of them (RFC 5321 section 4.1.2), read strictly; and a lenient reader for the
-//! command line. `%` and `!` are letters like any other: a local part is never taken apart here.
+//! Mail addresses as SMTP speaks of them (RFC 5321 section 4.1.2), and with SMTPUTF8 (RFC 6531 section 3.3), read strictly; and
+//! a lenient reader for the command line. `%` and `!` are letters like any other: a local part is never taken apart here.
 
 use super::verdict::Why;
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr},
@@ -60,7 +61,7 @@ impl fmt::Display for Fault {
             Fault::Syntax => "bad address syntax",
             Fault::NoDomain => "the address has no domain",
             Fault::SourceRoute => "source routes are not accepted",
-            Fault::NonAscii => "non-ASCII addresses need SMTPUTF8, which is not offered",
+            Fault::NonAscii => "non-ASCII addresses need SMTPUTF8",
             Fault::LocalTooLong => "the local part is longer than 255 octets",
             Fault::DomainTooLong => "the domain is longer than 255 octets, or a label longer than 63",
             Fault::BadLiteral => "bad address literal",
@@ -80,6 +81,24 @@ pub enum Domain {
 }
 
 impl Domain {
+    /// The same, where a name may hold U-labels (RFC 6531 section 3.3, RFC 5890): it is kept as the A-labels that stand
+    /// for them, so that a domain has one spelling here, the one that the DNS knows.
+    pub fn parse_utf8(text: &[u8]) -> Result<Domain, Fault> {
+        if text.is_ascii() {
+            return Domain::parse(text);
+        }
+        // A letter of a label takes at most 4 octets.
+        if text.len() > 4 * DOMAIN_MAX {
+            return Err(Fault::DomainTooLong);
+        }
+        let (deny, hyphens, length) = (AsciiDenyList::STD3, Hyphens::Check, DnsLength::Verify);
+        let ascii = Uts46::new().to_ascii(text, deny, hyphens, length).map_err(|_| Fault::Syntax)?;
+        match Domain::parse(ascii.as_bytes())? {
+            name @ Domain::Name(_) => Ok(name),
+            Domain::Literal(_) => Err(Fault::BadLiteral),
+        }
+    }
+
     /// Reads `Domain / address-literal`, the whole of `text`. A final dot is refused, since the grammar has none.
     pub fn parse(text: &[u8]) -> Result<Domain, Fault> {
         if !text.is_ascii() {
@@ -140,13 +159,19 @@ impl Mailbox {
         if !text.is_ascii() {
             return Err(Fault::NonAscii);
         }
+        Mailbox::parse_utf8(text)
+    }
+
+    /// The same by the letter of RFC 6531 section 3.3: letters beyond ASCII in the local part, U-labels in the domain.
+    /// Control characters are none, whatever their code.
+    pub fn parse_utf8(text: &[u8]) -> Result<Mailbox, Fault> {
         if text.first() == Some(&b'@') {
             return Err(if text.contains(&b':') { Fault::SourceRoute } else { Fault::Syntax });
         }
         let (local, rest) = local_part(text)?;
         match rest {
             [] => Err(Fault::NoDomain),
-            [b'@', domain @ ..] => Ok(Mailbox { local, domain: Domain::parse(domain)? }),
+            [b'@', domain @ ..] => Ok(Mailbox { local, domain: Domain::parse_utf8(domain)? }),
             _ => Err(Fault::Syntax),
         }
     }
@@ -185,6 +210,11 @@ impl Mailbox {
             return Err(Fault::LocalTooLong);
         }
         Ok(Mailbox { local: local.to_owned(), domain })
+    }
+
+    /// True when a server without SMTPUTF8 can be told of it. (Domains are always ASCII here.)
+    pub fn is_ascii(&self) -> bool {
+        self.local.is_ascii()
     }
 
     /// What two spellings of a mailbox have in common where local parts are compared without case: the address in
@@ -229,22 +259,28 @@ pub enum Forward {
     Postmaster,
 }
 
-/// `Reverse-path = Path / "<>"` at the head of `input`: the sender (`None` for `<>`) and what follows the `>`.
-pub fn reverse_path(input: &[u8]) -> Result<(Option<Mailbox>, &[u8]), Fault> {
+/// `Reverse-path = Path / "<>"` at the head of `input`: the sender (`None` for `<>`) and what follows the `>`. With
+/// `utf8` by RFC 6531 section 3.3.
+pub fn reverse_path(input: &[u8], utf8: bool) -> Result<(Option<Mailbox>, &[u8]), Fault> {
     let (inner, rest) = path(input)?;
     if inner.is_empty() {
         return Ok((None, rest));
     }
-    Ok((Some(Mailbox::parse(inner)?), rest))
+    Ok((Some(mailbox(inner, utf8)?), rest))
 }
 
-/// `"<Postmaster>" / Forward-path` at the head of `input`: the recipient and what follows the `>`.
-pub fn forward_path(input: &[u8]) -> Result<(Forward, &[u8]), Fault> {
+/// `"<Postmaster>" / Forward-path` at the head of `input`: the recipient and what follows the `>`. With
+/// `utf8` by RFC 6531 section 3.3.
+pub fn forward_path(input: &[u8], utf8: bool) -> Result<(Forward, &[u8]), Fault> {
     let (inner, rest) = path(input)?;
     if inner.eq_ignore_ascii_case(b"postmaster") {
         return Ok((Forward::Postmaster, rest));
     }
-    Ok((Forward::Mailbox(Mailbox::parse(inner)?), rest))
+    Ok((Forward::Mailbox(mailbox(inner, utf8)?), rest))
+}
+
+fn mailbox(text: &[u8], utf8: bool) -> Result<Mailbox, Fault> {
+    if utf8 { Mailbox::parse_utf8(text) } else { Mailbox::parse(text) }
 }
 
 /// What stands between `<` and the first `>` outside quotes, and what follows.
@@ -277,9 +313,9 @@ fn local_part(text: &[u8]) -> Result<(String, &[u8]), Fault> {
         if local.len() > LOCAL_MAX {
             return Err(Fault::LocalTooLong);
         }
-        return Ok((local.iter().map(|&octet| octet as char).collect(), rest));
+        return Ok((letters(local.to_vec())?, rest));
     };
-    let mut local = String::new();
+    let mut local = Vec::new();
     let mut octets = inner.iter().enumerate();
     while let Some((at, &octet)) = octets.next() {
         let meant = match octet {
@@ -288,23 +324,29 @@ fn local_part(text: &[u8]) -> Result<(String, &[u8]), Fault> {
                 if at.saturating_add(2) > LOCAL_MAX {
                     return Err(Fault::LocalTooLong);
                 }
-                return Ok((local, inner.get(at.saturating_add(1)..).unwrap_or_default()));
+                return Ok((letters(local)?, inner.get(at.saturating_add(1)..).unwrap_or_default()));
             }
             b'\\' => octets.next().map_or(0, |(_, &next)| next),
             other => other,
         };
-        if !(b' '..=b'~').contains(&meant) {
+        if !matches!(meant, b' '..=b'~' | 0x80..) {
             return Err(Fault::Syntax);
         }
-        local.push(meant as char);
+        local.push(meant);
     }
     Err(Fault::Syntax)
 }
 
-/// `Dot-string = Atom *("." Atom)`.
+/// What is written so, if it is UTF-8 (RFC 3629) without control characters.
+fn letters(octets: Vec<u8>) -> Result<String, Fault> {
+    let text = String::from_utf8(octets).map_err(|_| Fault::Syntax)?;
+    if text.chars().any(char::is_control) { Err(Fault::Syntax) } else { Ok(text) }
+}
+
+/// `Dot-string = Atom *("." Atom)`, where `atext` may be `UTF8-non-ascii` too (RFC 6531 section 3.3).
 fn is_dot_string(text: &[u8]) -> bool {
     text.split(|&octet| octet == b'.')
-        .all(|atom| !atom.is_empty() && atom.iter().all(|&octet| is_atext(octet)))
+        .all(|atom| !atom.is_empty() && atom.iter().all(|&octet| is_atext(octet) || octet >= 0x80))
 }
 
 /// `atext` (RFC 5322 section 3.2.3): what an atom is made of.
@@ -421,6 +463,49 @@ mod tests {
     }
 
     #[test]
+    fn with_smtputf8_letters_beyond_ascii_are_letters_and_a_domain_has_one_spelling() {
+        for (text, local, domain) in [
+            ("j\u{f6}@example.org", "j\u{f6}", "example.org"),
+            ("\u{7528}.\u{6237}@example.org", "\u{7528}.\u{6237}", "example.org"),
+            ("\"\u{7528} \\\u{6237}\"@example.org", "\u{7528} \u{6237}", "example.org"),
+            ("joe@b\u{fc}cher.example", "joe", "xn--bcher-kva.example"),
+            ("joe@B\u{dc}CHER.Example", "joe", "xn--bcher-kva.example"),
+            ("joe@\u{4f8b}\u{5b50}.\u{5e7f}\u{544a}", "joe", "xn--fsqu00a.xn--4rr70v"),
+            ("joe@[192.0.2.1]", "joe", "[192.0.2.1]"),
+        ] {
+            let it = Mailbox::parse_utf8(text.as_bytes());
+            assert_eq!(it, Ok(mailbox(local, domain)), "{text}");
+            let it = it.unwrap();
+            assert_eq!(Mailbox::parse_utf8(it.to_string().as_bytes()), Ok(it.clone()), "{text}");
+            assert_eq!(it.is_ascii(), local.is_ascii());
+            let strict = Mailbox::parse(text.as_bytes());
+            assert_eq!(strict.is_ok(), text.is_ascii(), "{text}");
+        }
+        let long_local = format!("{}@example.org", "\u{f6}".repeat(128));
+        let long_domain = format!("joe@{}", "\u{f6}".repeat(600));
+        let long_label = format!("joe@{}.example", "\u{4f8b}".repeat(60));
+        for (text, fault) in [
+            (long_local.as_bytes(), Fault::LocalTooLong),
+            (long_domain.as_bytes(), Fault::DomainTooLong),
+            (long_label.as_bytes(), Fault::Syntax),
+            (b"j\xf6@example.org".as_slice(), Fault::Syntax),
+            (b"joe@\xff.example", Fault::Syntax),
+            ("j\u{85}@example.org".as_bytes(), Fault::Syntax),
+            ("\"j\u{9f}\"@example.org".as_bytes(), Fault::Syntax),
+            ("joe@\u{2029}.example".as_bytes(), Fault::Syntax),
+            ("joe@-\u{f6}.example".as_bytes(), Fault::Syntax),
+            ("joe@\u{f6}..example".as_bytes(), Fault::Syntax),
+            ("joe@\u{f6}.example.".as_bytes(), Fault::Syntax),
+            ("joe@\u{f6}_.example".as_bytes(), Fault::Syntax),
+            ("joe@[\u{f6}]".as_bytes(), Fault::Syntax),
+            ("@\u{f6}:joe@example.org".as_bytes(), Fault::SourceRoute),
+            ("j\u{f6}".as_bytes(), Fault::NoDomain),
+        ] {
+            assert_eq!(Mailbox::parse_utf8(text), Err(fault), "{:?}", text.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
     fn what_is_written_reads_back_as_the_same_mailbox() {
         for (local, written) in [
             ("joe", "joe@example.org"),
@@ -448,13 +533,16 @@ mod tests {
     #[test]
     fn paths_end_at_the_first_bracket_outside_quotes() {
         let joe = || mailbox("joe", "example.org");
-        assert_eq!(reverse_path(b"<joe@example.org> SIZE=1"), Ok((Some(joe()), b" SIZE=1".as_slice())));
-        assert_eq!(reverse_path(b"<>"), Ok((None, b"".as_slice())));
-        let (angle, rest) = reverse_path(br#"<"a>\" b"@example.org>x"#).unwrap();
+        assert_eq!(
+            reverse_path(b"<joe@example.org> SIZE=1", false),
+            Ok((Some(joe()), b" SIZE=1".as_slice()))
+        );
+        assert_eq!(reverse_path(b"<>", false), Ok((None, b"".as_slice())));
+        let (angle, rest) = reverse_path(br#"<"a>\" b"@example.org>x"#, false).unwrap();
         assert_eq!((angle, rest), (Some(mailbox("a>\" b", "example.org")), b"x".as_slice()));
-        assert_eq!(forward_path(b"<joe@example.org>"), Ok((Forward::Mailbox(joe()), b"".as_slice())));
+        assert_eq!(forward_path(b"<joe@example.org>", false), Ok((Forward::Mailbox(joe()), b"".as_slice())));
         for spelling in ["<postmaster>", "<Postmaster>", "<POSTMASTER>"] {
-            assert_eq!(forward_path(spelling.as_bytes()), Ok((Forward::Postmaster, b"".as_slice())));
+            assert_eq!(forward_path(spelling.as_bytes(), false), Ok((Forward::Postmaster, b"".as_slice())));
         }
         for (text, fault) in [
             ("<>", Fault::Syntax),
@@ -468,9 +556,9 @@ mod tests {
             ("<@a:joe@example.org>", Fault::SourceRoute),
             ("<jo\u{e9}@example.org>", Fault::NonAscii),
         ] {
-            assert_eq!(forward_path(text.as_bytes()), Err(fault), "{text}");
+            assert_eq!(forward_path(text.as_bytes(), false), Err(fault), "{text}");
         }
-        assert_eq!(reverse_path(b"<postmaster>"), Err(Fault::NoDomain));
+        assert_eq!(reverse_path(b"<postmaster>", false), Err(Fault::NoDomain));
     }
 
     #[test]

@@ -54,7 +54,16 @@ pub struct Bounce<'a> {
 impl Bounce<'_> {
     /// True when the report holds octets beyond ASCII, so that its envelope says 8BITMIME.
     pub fn is_eight_bit(&self) -> bool {
-        !self.header().is_ascii()
+        !self.header().is_ascii() || self.is_utf8()
+    }
+
+    /// True when an address in it is beyond ASCII. The words for people are then in UTF-8; whether the report needs
+    /// SMTPUTF8 depends on its recipient alone.
+    fn is_utf8(&self) -> bool {
+        let of = |failure: &Failure<'_>| {
+            failure.recipient.is_ascii() && failure.original.is_none_or(Mailbox::is_ascii)
+        };
+        !self.to.is_ascii() || !self.failures.iter().all(of)
     }
 
     /// Writes the whole report in wire octets.
@@ -71,7 +80,13 @@ impl Bounce<'_> {
         write!(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n")?;
         write!(out, "Content-Type: multipart/report; report-type=delivery-status;\r\n")?;
         write!(out, "\tboundary=\"{boundary}\"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n")?;
-        write!(out, "--{boundary}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n")?;
+        match self.is_utf8() {
+            false => write!(out, "--{boundary}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n")?,
+            true => {
+                write!(out, "--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n")?;
+                write!(out, "Content-Transfer-Encoding: 8bit\r\n\r\n")?;
+            }
+        }
         self.write_for_people(out)?;
         write!(out, "\r\n--{boundary}\r\nContent-Type: message/delivery-status\r\n\r\n")?;
         self.write_status(out)?;
@@ -102,10 +117,10 @@ impl Bounce<'_> {
         for failure in self.failures {
             write!(out, "\r\n")?;
             if let Some(original) = failure.original {
-                write!(out, "Original-Recipient: rfc822; {original}\r\n")?;
+                write!(out, "Original-Recipient: {}\r\n", typed(original))?;
             }
             let status = Verdict::Never(failure.why.clone()).code();
-            write!(out, "Final-Recipient: rfc822; {}\r\nAction: failed\r\n", failure.recipient)?;
+            write!(out, "Final-Recipient: {}\r\nAction: failed\r\n", typed(failure.recipient))?;
             write!(out, "Status: {status}\r\n")?;
             match failure.why.said() {
                 Some((host, reply)) => {
@@ -147,6 +162,23 @@ impl Bounce<'_> {
         }
         boundary
     }
+}
+
+/// An address with its type. One beyond ASCII is written as `utf-8-addr-xtext` (RFC 6533 section 3), so that the report's fields
+/// stay ASCII.
+fn typed(mailbox: &Mailbox) -> String {
+    if mailbox.is_ascii() {
+        return format!("rfc822; {mailbox}");
+    }
+    let mut text = String::from("utf-8; ");
+    for letter in mailbox.to_string().chars() {
+        match letter {
+            '+' | '=' | '\\' => text.push_str(&format!("\\x{{{:X}}}", u32::from(letter))),
+            '!'..='~' => text.push(letter),
+            other => text.push_str(&format!("\\x{{{:X}}}", u32::from(other))),
+        }
+    }
+    text
 }
 
 /// A reason as it may stand in a field or a text: printable ASCII, one line, not too long.
@@ -255,6 +287,39 @@ mod tests {
         let text = bounce(many.as_bytes(), &said(), None);
         assert!(text.len() > HEADER_MAX - 100 && text.len() < HEADER_MAX + 3000);
         assert!(text.contains("yyyy\r\n\r\n--=_"));
+    }
+
+    #[test]
+    fn addresses_beyond_ascii_are_written_in_ascii_where_programs_read_them() {
+        let mailbox = |text: &str| Mailbox::parse_utf8(text.as_bytes()).unwrap();
+        // RFC 6533 section 3.
+        assert_eq!(typed(&mailbox("joe+x@example.org")), "rfc822; joe+x@example.org");
+        assert_eq!(
+            typed(&mailbox("j\u{f6}+x@b\u{fc}cher.example")),
+            "utf-8; j\\x{F6}\\x{2B}x@xn--bcher-kva.example"
+        );
+        assert_eq!(typed(&mailbox("\"\u{1f600} \"@example.org")), "utf-8; \"\\x{1F600}\\x{20}\"@example.org");
+        let why = said();
+        let (to, recipient) = (mailbox("alice@example.org"), mailbox("\u{7528}@example.net"));
+        let (id, of, date) = (QueueId::new(ID, 1), QueueId::new(ID, 2), Date { seconds: 0, offset: 0 });
+        let failures = [Failure { recipient: &recipient, original: None, why: &why }];
+        let bounce = Bounce {
+            hostname: "mx.example.org",
+            to: &to,
+            id: &id,
+            of: &of,
+            arrived: date,
+            now: date,
+            failures: &failures,
+            head: b"",
+        };
+        let mut out = Vec::new();
+        bounce.write(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(bounce.is_eight_bit());
+        assert!(text.contains("charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"), "{text}");
+        assert!(text.contains("\r\n<\u{7528}@example.net>:\r\n"), "{text}");
+        assert!(text.contains("\r\nFinal-Recipient: utf-8; \\x{7528}@example.net\r\n"), "{text}");
     }
 
     #[test]

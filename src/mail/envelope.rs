@@ -21,8 +21,15 @@ pub struct Recipient {
     pub original: Option<Mailbox>,
 }
 
+impl Recipient {
+    /// One that the sender named itself.
+    pub fn to(mailbox: Mailbox) -> Recipient {
+        Recipient { mailbox, original: None }
+    }
+}
+
 /// The envelope of one message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
     /// The reverse-path; `None` is the null sender `<>`.
     pub sender: Option<Mailbox>,
@@ -32,4 +39,6 @@ pub struct Envelope {
     pub body: Body,
     /// The login that submitted it, where there was one.
     pub login: Option<String>,
+    /// Its sender's address or its header holds letters beyond ASCII, as SMTPUTF8 allowed (RFC 6531).
+    pub utf8: bool,
 }

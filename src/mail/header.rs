@@ -67,6 +67,11 @@ pub struct Extent {
     pub body: usize,
 }
 
+/// True when no field in `head` holds an octet beyond ASCII.
+pub fn is_ascii(head: &[u8]) -> bool {
+    head.get(..extent(head).end).is_none_or(<[u8]>::is_ascii)
+}
+
 /// The fields of a message or header, in order.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {

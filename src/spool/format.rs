@@ -180,6 +180,7 @@ pub fn print_envelope(id: &QueueId, envelope: &Envelope) -> Result<Vec<u8>, Faul
             Body::EightBitMime => BodyWord::EightBitMime,
         },
         login: envelope.login.clone(),
+        utf8: envelope.utf8,
     };
     let mut octets = vec![b'\n'];
     serde_json::to_writer(&mut octets, &line).map_err(|fault| Fault::Envelope(fault.to_string()))?;
@@ -304,6 +305,9 @@ struct EnvelopeLine {
     body: BodyWord,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     login: Option<String>,
+    /// Not there where it is false, so that what needs none is read by a posthaste that does not know it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    utf8: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -349,7 +353,7 @@ fn read_envelope(line: &[u8]) -> Result<Envelope, Fault> {
     }
     let mailbox = |text: String| {
         let fault = |fault| Fault::Envelope(format!("{}: {fault}", text.escape_debug()));
-        Mailbox::parse(text.as_bytes()).map_err(fault)
+        Mailbox::parse_utf8(text.as_bytes()).map_err(fault)
     };
     let recipient = |line: RecipientLine| {
         Ok(Recipient { mailbox: mailbox(line.mailbox)?, original: line.original.map(mailbox).transpose()? })
@@ -362,6 +366,7 @@ fn read_envelope(line: &[u8]) -> Result<Envelope, Fault> {
             BodyWord::EightBitMime => Body::EightBitMime,
         },
         login: line.login,
+        utf8: line.utf8,
     })
 }
 

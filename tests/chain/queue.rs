@@ -11,7 +11,7 @@ use posthaste::{
     mail::{
         address::Mailbox,
         draft::{Draft, Receipt},
-        envelope::{Body, Envelope, Recipient},
+        envelope::{Envelope, Recipient},
         id::{DeliveryKey, QueueId},
         verdict::{Verdict, Why},
     },
@@ -45,12 +45,11 @@ fn id(n: u64) -> QueueId {
 
 fn put(spool: &DiskSpool, n: u64) {
     let mailbox = |text: &str| Mailbox::parse(text.as_bytes()).unwrap();
-    let to = |text| Recipient { mailbox: mailbox(text), original: None };
+    let to = |text| Recipient::to(mailbox(text));
     let envelope = Envelope {
         sender: Some(mailbox("alice@example.org")),
         recipients: vec![to("you@example.net"), to("them@example.com")],
-        body: Body::SevenBit,
-        login: None,
+        ..Envelope::default()
     };
     let mut draft = spool.draft().unwrap();
     draft.write_all(BODY).unwrap();

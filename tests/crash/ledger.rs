@@ -33,11 +33,8 @@ pub fn body(id: &QueueId) -> Vec<u8> {
 
 /// Its envelope: three recipients.
 pub fn envelope(id: &QueueId) -> Envelope {
-    let to = |n| Recipient {
-        mailbox: Mailbox::parse(format!("{id}-{n}@example.net").as_bytes()).unwrap(),
-        original: None,
-    };
-    Envelope { sender: None, recipients: (0..3).map(to).collect(), body: Body::SevenBit, login: None }
+    let to = |n| Recipient::to(Mailbox::parse(format!("{id}-{n}@example.net").as_bytes()).unwrap());
+    Envelope { recipients: (0..3).map(to).collect(), ..Envelope::default() }
 }
 
 /// How the child ended.

@@ -34,15 +34,13 @@ pub fn id(n: u64) -> QueueId {
 }
 
 pub fn envelope(recipients: usize) -> Envelope {
-    let recipient = |n| Recipient {
-        mailbox: Mailbox::parse(format!("r{n}@example.net").as_bytes()).unwrap(),
-        original: None,
-    };
+    let recipient = |n| Recipient::to(Mailbox::parse(format!("r{n}@example.net").as_bytes()).unwrap());
     Envelope {
         sender: Some(Mailbox::parse(b"me@example.org").unwrap()),
         recipients: (0..recipients).map(recipient).collect(),
         body: Body::EightBitMime,
         login: Some("me".to_owned()),
+        ..Envelope::default()
     }
 }
 

@@ -111,16 +111,21 @@ impl Town {
                 "broken" => Answer::Say(Reply::fixed(454, 7, 0, "Accounts cannot be read now")),
                 _ => Answer::Say(Reply::new(535, 7, 8, format!("Wrong, failed {failures} times before"))),
             },
-            Ask::Mail { sender, size, peer, .. } => {
+            Ask::Mail { mail, peer } => {
                 assert!(self.open.is_none(), "a transaction was open");
                 assert!(!peer.hello.is_empty());
                 assert_eq!(peer.login, self.login);
-                assert!(size.is_none_or(|size| size <= self.size));
-                if sender.is_some_and(|sender| sender.local == "slow") {
+                assert!(mail.size.is_none_or(|size| size <= self.size));
+                if mail.sender.is_some_and(|sender| sender.local == "slow") {
                     return Answer::Say(Reply::fixed(421, 7, 0, "We go away"));
                 }
                 self.open = Some((Vec::new(), None));
-                Answer::Say(Reply::new(250, 1, 0, format!("Ok with {}", peer.protocol(self.dialect))))
+                Answer::Say(Reply::new(
+                    250,
+                    1,
+                    0,
+                    format!("Ok with {}", peer.protocol(self.dialect, mail.utf8)),
+                ))
             }
             Ask::Rcpt(to) => {
                 let (recipients, text) = self.open.as_mut().expect("a transaction");

@@ -20,7 +20,6 @@ use crate::{
     },
     mail::{
         address::{Domain, Forward, Mailbox},
-        envelope::Body,
         id::QueueId,
         trace::{From, Received, Told},
         verdict::{Verdict, Why},
@@ -38,6 +37,7 @@ use crate::{
         sasl::Credentials,
         smtp::{
             Dialect,
+            command::Mail,
             reply::Reply,
             server::{Answer, Ask, Event, Peer, Server, TOO_MANY_RECIPIENTS},
         },
@@ -131,13 +131,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
         }
     }
 
-    async fn mail(
-        &mut self,
-        sender: Option<Mailbox>,
-        size: Option<u64>,
-        body: Body,
-        peer: Arc<Peer>,
-    ) -> Answer {
+    async fn mail(&mut self, mail: Mail, peer: Arc<Peer>) -> Answer {
+        let Mail { sender, size, body, utf8 } = mail;
         self.message = None;
         let origin = self.origin();
         let refusal = match &origin {
@@ -149,8 +144,16 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
             self.refused(sender.as_ref(), None, &reply);
             return Answer::Say(reply);
         }
-        self.transaction =
-            Some(Transaction { origin, peer, sender, size, body, recipients: Vec::new(), ends: Vec::new() });
+        self.transaction = Some(Transaction {
+            origin,
+            peer,
+            sender,
+            size,
+            body,
+            utf8,
+            recipients: Vec::new(),
+            ends: Vec::new(),
+        });
         Answer::Yes
     }
 
@@ -234,16 +237,17 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
                 Err(why) => self.failed(why),
             };
         }
-        let Some(transaction) = &self.transaction else { return confused() };
+        let Some(mut transaction) = self.transaction.take() else { return confused() };
         let told = Told::of(&octets);
         if let Err(verdict) = judge(&told) {
             return Answer::Say(Reply::from(&verdict));
         }
         let id = random::queue_id(&self.relay.clock);
-        let top = self.top(&id, &told, transaction);
-        match self.relay.begin_large(transaction, id, &told, top, octets).await {
+        let top = self.top(&id, &told, &transaction);
+        transaction.settle_utf8(&octets);
+        match self.relay.begin_large(&transaction, id, &told, top, octets).await {
             Ok((message, buffer)) => {
-                self.message = Some(message);
+                (self.message, self.transaction) = (Some(message), Some(transaction));
                 Answer::Taken(buffer)
             }
             Err(Verdict::Later(why)) => self.failed(why),
@@ -252,7 +256,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
     }
 
     async fn end(&mut self, octets: Vec<u8>) -> Answer {
-        let Some(transaction) = self.transaction.take() else { return confused() };
+        let Some(mut transaction) = self.transaction.take() else { return confused() };
         let told_of = Line::of(&transaction);
         let (id, size, taken) = match self.message.take() {
             Some(message) => {
@@ -267,6 +271,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
                     return Answer::Say(Reply::from(&verdict));
                 }
                 let top = self.top(&id, &told, &transaction);
+                transaction.settle_utf8(&octets);
                 let size = octets.len() as u64;
                 let taken = self.relay.take(transaction, &id, &told, top, octets).await;
                 (id, size, taken)
@@ -302,7 +307,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
         let received = Received {
             from,
             by: &self.settings.hostname,
-            with: peer.protocol(self.dialect),
+            with: peer.protocol(self.dialect, transaction.utf8),
             tls: self.tls.as_ref().map(|facts| (facts.version.as_str(), facts.cipher.as_str())),
             id,
             recipient: transaction.only_recipient(),
@@ -401,7 +406,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Agent<Server> for Accept<S, Q> {
     async fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
             Ask::Login { credentials, .. } => self.login(credentials).await,
-            Ask::Mail { sender, size, body, peer } => self.mail(sender, size, body, peer).await,
+            Ask::Mail { mail, peer } => self.mail(mail, peer).await,
             Ask::Rcpt(to) => self.rcpt(to).await,
             Ask::Open => Answer::Yes,
             Ask::Chunk(octets) => self.chunk(octets).await,

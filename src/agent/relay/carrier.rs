@@ -235,6 +235,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
                         recipients: job.recipients.clone(),
                         size: Some(job.size),
                         body: job.body,
+                        utf8: job.utf8,
                         last: self.sent.saturating_add(1) >= MESSAGES_MAX,
                     };
                     (self.text, self.job) = (text, Some(job));

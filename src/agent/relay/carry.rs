@@ -170,6 +170,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             sender: entry.envelope.sender.clone(),
             recipients: recipients.iter().map(|(_, mailbox)| mailbox.clone()).collect(),
             body: entry.envelope.body,
+            utf8: entry.envelope.utf8,
             size: entry.size,
             again: false,
             answer,

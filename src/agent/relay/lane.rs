@@ -51,6 +51,8 @@ pub(super) struct Job {
     pub(super) recipients: Vec<Mailbox>,
     /// The declared body type.
     pub(super) body: Body,
+    /// It needs SMTPUTF8, whoever it is for.
+    pub(super) utf8: bool,
     /// Its octets.
     pub(super) size: u64,
     /// It was given to a connection that turned out to be gone.
@@ -426,6 +428,7 @@ mod tests {
     fn job() -> (Job, oneshot::Receiver<Carried>) {
         let (answer, waiting) = oneshot::channel();
         let job = Job {
+            utf8: false,
             id: QueueId::new(1, 1),
             sender: None,
             recipients: vec!["a@example.net".parse().unwrap()],

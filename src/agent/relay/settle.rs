@@ -108,9 +108,10 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         let body = if bounce.is_eight_bit() { Body::EightBitMime } else { Body::SevenBit };
         let envelope = Envelope {
             sender: None,
-            recipients: vec![Recipient { mailbox: sender.clone(), original: None }],
+            recipients: vec![Recipient::to(sender.clone())],
             body,
-            login: None,
+            utf8: !sender.is_ascii(),
+            ..Envelope::default()
         };
         self.spool(&id, envelope, &[], &mut Whole(Some(&text)))?;
         tracing::info!(id = %id, of = %entry.id, to = %sender, "bounced");

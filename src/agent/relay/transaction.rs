@@ -5,6 +5,7 @@ use crate::{
     mail::{
         address::Mailbox,
         envelope::{Body, Envelope, Recipient},
+        header,
         verdict::Verdict,
     },
     wire::smtp::server::Peer,
@@ -29,6 +30,8 @@ pub(super) struct Transaction {
     pub(super) size: Option<u64>,
     /// The declared body type.
     pub(super) body: Body,
+    /// SMTPUTF8 was declared; once the text has begun: and is needed for the sender or the header.
+    pub(super) utf8: bool,
     /// The accepted recipients as the client gave them, each with the numbers of its ends.
     pub(super) recipients: Vec<(Mailbox, Vec<usize>)>,
     /// Where they lead, each end once.
@@ -52,6 +55,13 @@ impl Transaction {
         }
         self.recipients.push((recipient, numbers));
         true
+    }
+
+    /// The text begins so: a header in ASCII, of an author in ASCII, needs no SMTPUTF8 on its further way, whatever was
+    /// declared. (A recipient may need it for itself.) A header of more than the first octets is taken to go on so.
+    pub(super) fn settle_utf8(&mut self, head: &[u8]) {
+        self.utf8 = self.utf8
+            && (self.sender.as_ref().is_some_and(|sender| !sender.is_ascii()) || !header::is_ascii(head));
     }
 
     /// True when the message can be committed to mailboxes at once, without the spool.
@@ -78,6 +88,7 @@ impl Transaction {
                 .collect(),
             body: self.body,
             login: self.peer.login.clone(),
+            utf8: self.utf8,
         }
     }
 

@@ -12,7 +12,7 @@ fn envelope() -> Envelope {
     Envelope {
         sender: Some(mailbox("me@example.org")),
         recipients: vec![
-            Recipient { mailbox: mailbox("you@example.net"), original: None },
+            Recipient::to(mailbox("you@example.net")),
             Recipient {
                 mailbox: mailbox("\"odd \\\" one\"@[192.0.2.1]"),
                 original: Some(mailbox("alias@example.org")),
@@ -20,6 +20,7 @@ fn envelope() -> Envelope {
         ],
         body: Body::EightBitMime,
         login: Some("me".to_owned()),
+        ..Envelope::default()
     }
 }
 
@@ -36,6 +37,26 @@ fn file(body: &[u8], journal: &[(usize, Verdict)]) -> Vec<u8> {
 
 fn later(text: &str) -> Verdict {
     Verdict::Later(Why::new(4, 1, text))
+}
+
+#[test]
+fn what_came_with_smtputf8_is_kept_and_what_did_not_is_as_it_always_was() {
+    let id = QueueId::parse(ID).unwrap();
+    let utf8 = |text: &str| Mailbox::parse_utf8(text.as_bytes()).unwrap();
+    let beyond = Envelope {
+        sender: Some(utf8("j\u{f6}@b\u{fc}cher.example")),
+        recipients: vec![Recipient::to(utf8("\u{7528}@example.net"))],
+        utf8: true,
+        ..Envelope::default()
+    };
+    let printed = print_envelope(&id, &beyond).unwrap();
+    let text = String::from_utf8(printed.clone()).unwrap();
+    assert!(text.contains("\"sender\":\"j\u{f6}@xn--bcher-kva.example\""), "{text}");
+    assert!(text.contains(",\"utf8\":true}"), "{text}");
+    let tail = read_tail(&Header { id: id.clone(), length: 0 }, printed.as_slice()).unwrap();
+    assert_eq!(tail.envelope, beyond);
+    let old = String::from_utf8(print_envelope(&id, &envelope()).unwrap()).unwrap();
+    assert!(!old.contains("utf8"), "{old}");
 }
 
 #[test]

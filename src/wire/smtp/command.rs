@@ -19,6 +19,8 @@ pub struct Mail {
     pub size: Option<u64>,
     /// The declared body type (RFC 6152).
     pub body: Body,
+    /// SMTPUTF8 (RFC 6531): addresses and header may hold letters beyond ASCII.
+    pub utf8: bool,
 }
 
 /// What a server's grammar depends on.
@@ -28,6 +30,8 @@ pub struct Grammar<'a> {
     pub auth: bool,
     /// Addresses may be local parts alone; they then belong to this host.
     pub bare: Option<&'a Domain>,
+    /// The transaction is one with SMTPUTF8. (MAIL says so itself.)
+    pub utf8: bool,
 }
 
 /// Splits a line, which has no line end, into the verb and what stands behind it.
@@ -77,18 +81,25 @@ pub fn mail(arguments: &str, grammar: Grammar<'_>) -> Result<Mail, Reply> {
     let usage = Reply::fixed(501, 5, 4, "Say MAIL FROM:<address>");
     let path = behind(arguments, "FROM:").ok_or(usage)?;
     let refused = |fault: Fault| Reply::from(&Verdict::Never(fault.of_sender()));
-    let (sender, rest) = match (address::reverse_path(path.as_bytes()), grammar.bare) {
+    let (sender, rest) = match (address::reverse_path(path.as_bytes(), true), grammar.bare) {
         (Err(Fault::NoDomain), Some(here)) => {
             let (sender, rest) = bare(path, here).map_err(refused)?;
             (Some(sender), rest.as_bytes())
         }
         (read, _) => read.map_err(refused)?,
     };
-    let mut mail = Mail { sender, size: None, body: Body::SevenBit };
+    let mut mail = Mail { sender, size: None, body: Body::SevenBit, utf8: false };
+    let ascii = path.strip_suffix(std::str::from_utf8(rest).unwrap_or_default()).is_none_or(str::is_ascii);
     let (mut sized, mut bodied, mut authed) = (false, false, false);
     for param in parameters(rest)? {
         let param = param.ok_or(BAD_VALUE)?;
         let is = |keyword: &str| param.keyword.eq_ignore_ascii_case(keyword);
+        if is("SMTPUTF8") {
+            if std::mem::replace(&mut mail.utf8, true) || param.value.is_some() {
+                return Err(BAD_VALUE);
+            }
+            continue;
+        }
         let (seen, value) = if is("SIZE") {
             (&mut sized, param.value.and_then(size).map(|size| mail.size = Some(size)))
         } else if is("BODY") {
@@ -103,6 +114,9 @@ pub fn mail(arguments: &str, grammar: Grammar<'_>) -> Result<Mail, Reply> {
             return Err(BAD_VALUE);
         }
     }
+    if !ascii && !mail.utf8 {
+        return Err(refused(Fault::NonAscii));
+    }
     Ok(mail)
 }
 
@@ -114,7 +128,7 @@ pub fn rcpt(arguments: &str, grammar: Grammar<'_>) -> Result<Forward, Reply> {
     let usage = Reply::fixed(501, 5, 4, "Say RCPT TO:<address>");
     let path = behind(arguments, "TO:").ok_or(usage)?;
     let refused = |fault: Fault| Reply::from(&Verdict::Never(fault.of_recipient()));
-    let (to, rest) = match (address::forward_path(path.as_bytes()), grammar.bare) {
+    let (to, rest) = match (address::forward_path(path.as_bytes(), grammar.utf8), grammar.bare) {
         (Err(Fault::NoDomain), Some(here)) => {
             let (to, rest) = bare(path, here).map_err(refused)?;
             (Forward::Mailbox(to), rest.as_bytes())

@@ -3,7 +3,7 @@ use crate::{
     mail::{
         address::Mailbox,
         draft::{Draft, Receipt},
-        envelope::{Body, Envelope, Recipient as To},
+        envelope::{Envelope, Recipient as To},
         id::DeliveryKey,
         verdict::Why,
     },
@@ -32,8 +32,8 @@ fn put(spool: &Memory, n: u64, recipients: usize, body: &[u8]) {
     let envelope = Envelope {
         sender: None,
         recipients: (0..recipients).map(to).collect(),
-        body: Body::SevenBit,
         login: Some("me".to_owned()),
+        ..Envelope::default()
     };
     assert!(draft.commit(vec![envelope], &DeliveryKey::first(id(n))).wait()[0].is_ok());
 }

@@ -66,6 +66,7 @@ pub(super) struct Flight {
     pipelining: bool,
     eight_bit: bool,
     declare: bool,
+    utf8: bool,
     /// The next command to be written; `None` when all are.
     next: Option<Command>,
     /// Commands written and not replied to, in their order; at most [`WINDOW`].
@@ -104,6 +105,9 @@ impl Flight {
             .iter()
             .map(|recipient| match &refusal {
                 Some(why) => Standing::Settled(Verdict::Never(why.clone())),
+                None if !offer.utf8 && !recipient.is_ascii() => {
+                    Standing::Settled(Verdict::Never(no_utf8(order, "the recipient's address")))
+                }
                 None if !is_sendable(recipient) => {
                     let text = "the address holds a control character".to_owned();
                     Standing::Settled(Verdict::Never(Why::new(1, 3, text)))
@@ -117,6 +121,9 @@ impl Flight {
             pipelining: offer.pipelining,
             eight_bit: offer.eight_bit && message.body == Body::EightBitMime,
             declare: offer.size.is_some(),
+            utf8: offer.utf8
+                && (message.utf8
+                    || message.sender.iter().chain(&message.recipients).any(|it| !it.is_ascii())),
             next: Some(first),
             under_way: VecDeque::new(),
             begun: false,
@@ -182,6 +189,9 @@ impl Flight {
                 }
                 if self.eight_bit {
                     let _ = out.write_all(b" BODY=8BITMIME");
+                }
+                if self.utf8 {
+                    let _ = out.write_all(b" SMTPUTF8");
                 }
                 out.write_all(b"\r\n")
             }
@@ -397,11 +407,19 @@ fn refusal(order: &Order, offer: &Offer, message: &Message) -> Option<Why> {
             format!("{} takes messages of at most {most} octets, and this one has {size}", order.server);
         return Some(Why::new(3, 4, text));
     }
+    if !offer.utf8 && (message.utf8 || message.sender.as_ref().is_some_and(|sender| !sender.is_ascii())) {
+        return Some(no_utf8(order, "the message"));
+    }
     let bad = message.sender.as_ref().is_some_and(|sender| !is_sendable(sender));
     bad.then(|| Why::new(1, 7, "the sender's address holds a control character"))
 }
 
 /// True when nothing in the address can end the command that it stands in.
 fn is_sendable(mailbox: &Mailbox) -> bool {
-    mailbox.to_string().bytes().all(|octet| matches!(octet, b' '..=b'~'))
+    !mailbox.to_string().contains(char::is_control)
+}
+
+/// RFC 6531 section 3.5: what needs SMTPUTF8 goes back.
+fn no_utf8(order: &Order, what: &str) -> Why {
+    Why::new(6, 7, format!("{} does not offer SMTPUTF8, which {what} needs", order.server))
 }

@@ -30,6 +30,7 @@ pub fn fuzz(octets: &[u8]) -> bool {
     let mut client = Client::new(order);
     let (mut out, mut unread) = (Vec::new(), Vec::new());
     let mut server = said.chunks(usize::from(*cut).max(1));
+    let offers = said.windows(8).any(|word| word.eq_ignore_ascii_case(b"SMTPUTF8"));
     let mut messages = 0;
     let mut pieces = 0;
     let mut turn = client.turn(Input::Begin, &mut out);
@@ -37,7 +38,12 @@ pub fn fuzz(octets: &[u8]) -> bool {
     for _ in 0..said.len().saturating_mul(4).saturating_add(1000) {
         unread.drain(..turn.used.min(unread.len()));
         let clean = out.iter().zip(out.iter().skip(1)).all(|pair| (*pair.0 == b'\r') == (*pair.1 == b'\n'));
-        if !clean || out.len() > Client::OUT_MAX || out.last() == Some(&b'\r') || out.first() == Some(&b'\n')
+        // Nothing that needs SMTPUTF8 goes to who never offered it.
+        if !clean
+            || !(offers || out.is_ascii())
+            || out.len() > Client::OUT_MAX
+            || out.last() == Some(&b'\r')
+            || out.first() == Some(&b'\n')
         {
             return false;
         }
@@ -61,9 +67,12 @@ pub fn fuzz(octets: &[u8]) -> bool {
                         messages += 1;
                         Answer::Message(Message {
                             sender: (messages > 1).then(|| mailbox("a b")),
-                            recipients: (0..messages).map(|it| mailbox(&format!("r{it}"))).collect(),
+                            recipients: (0..messages)
+                                .map(|it| mailbox(if it == 1 { "\u{f6}" } else { "r" }))
+                                .collect(),
                             size: Some(3),
                             body: Body::EightBitMime,
+                            utf8: messages == 3,
                             last: choice & 8 != 0,
                         })
                     }

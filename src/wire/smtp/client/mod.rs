@@ -4,7 +4,7 @@
 //! Round trips are saved where the server allows it: MAIL, every RCPT and DATA leave in one write (PIPELINING, RFC 2920), and
 //! so do the text's end and QUIT behind the last message. Every reply is read and judged on its own.
 //!
-//! What it leaves out: CHUNKING, SMTPUTF8 and DSN are not used; an 8-bit text goes to a server without 8BITMIME as it is.
+//! What it leaves out: CHUNKING and DSN are not used; an 8-bit text goes to a server without 8BITMIME as it is.
 
 use super::{
     Dialect,
@@ -82,7 +82,7 @@ pub struct Order {
 }
 
 /// One message's envelope.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Message {
     /// The reverse-path; `None` is the null sender.
     pub sender: Option<Mailbox>,
@@ -92,6 +92,9 @@ pub struct Message {
     pub size: Option<u64>,
     /// What stands in the text.
     pub body: Body,
+    /// The sender's address or the header holds letters beyond ASCII: without SMTPUTF8 (RFC 6531) it can't go there. Of a
+    /// recipient's address that is seen.
+    pub utf8: bool,
     /// True when no other message follows on this connection.
     pub last: bool,
 }

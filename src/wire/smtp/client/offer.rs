@@ -9,6 +9,8 @@ pub struct Offer {
     pub pipelining: bool,
     /// 8BITMIME (RFC 6152).
     pub eight_bit: bool,
+    /// SMTPUTF8 (RFC 6531).
+    pub utf8: bool,
     /// SIZE (RFC 1870): the largest message taken; 0 where no limit is named, `None` where the word is not offered.
     pub size: Option<u64>,
     /// STARTTLS (RFC 3207).
@@ -34,6 +36,8 @@ impl Offer {
                 offer.pipelining = true;
             } else if is("8BITMIME") {
                 offer.eight_bit = true;
+            } else if is("SMTPUTF8") {
+                offer.utf8 = true;
             } else if is("SIZE") {
                 // A number that can't be read names no limit.
                 offer.size = Some(words.next().and_then(|digits| digits.parse().ok()).unwrap_or(0));
@@ -55,11 +59,12 @@ mod tests {
 
     #[test]
     fn words_are_read_without_case_and_odd_ones_passed_over() {
-        let text = "mx.example pipelining\nPipelining\nSIZE 52428800\nAUTH=LOGIN\nauth CRAM-MD5 PLAIN\n8bitmime\n\nSTARTTLS now\nX-ODD = ?";
+        let text = "mx.example pipelining\nPipelining\nSIZE 52428800\nAUTH=LOGIN\nauth CRAM-MD5 PLAIN\n8bitmime\n\nSTARTTLS now\nsmtputf8\nX-ODD = ?";
         let offer = Offer::read(&Reply::plain(250, text));
         let wanted = Offer {
             pipelining: true,
             eight_bit: true,
+            utf8: true,
             size: Some(52_428_800),
             starttls: true,
             auth: vec![Mechanism::Plain, Mechanism::Login],

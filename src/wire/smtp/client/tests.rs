@@ -31,7 +31,7 @@ fn ready(ehlo: &str) -> Client {
 }
 
 fn to(recipients: Vec<Mailbox>) -> Answer {
-    Answer::Message(Message { sender: None, recipients, size: None, body: Body::SevenBit, last: true })
+    Answer::Message(Message { recipients, last: true, ..Message::default() })
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn a_message_that_is_too_large_is_not_sent() {
         sender: None,
         recipients: vec![mailbox("a")],
         size: Some(1001),
-        body: Body::SevenBit,
         last: false,
+        ..Message::default()
     };
     let turn = client.turn(Input::Answer(Answer::Message(message)), &mut out);
     let Step::Ask(Ask::Outcome(outcome)) = turn.step else { panic!("{:?}", turn.step) };

@@ -77,7 +77,7 @@ fn the_null_sender_and_postmaster_need_no_domain() {
 #[test]
 fn names_alone_are_of_this_host_only_where_that_is_wanted() {
     let here = Domain::Name("host.example".to_owned());
-    let bare = Grammar { bare: Some(&here), auth: false };
+    let bare = Grammar { bare: Some(&here), ..Grammar::default() };
     let root = |local: &str| Mailbox { local: local.to_owned(), domain: here.clone() };
     assert_eq!(rcpt("TO:<root>", bare), Ok(Forward::Mailbox(root("root"))));
     assert_eq!(rcpt("TO:<Postmaster>", bare), Ok(Forward::Postmaster));

@@ -2,7 +2,7 @@
 
 use super::{Answer, Ask, Event, Known, Limits, Logins, Server, Settings, Tls};
 use crate::{
-    mail::address::Domain,
+    mail::address::{Domain, Forward},
     wire::{
         session::{Input, Session, Step},
         smtp::{
@@ -129,6 +129,7 @@ struct Agent {
     lmtp: bool,
     /// Recipients of the open transaction.
     open: Option<usize>,
+    utf8: bool,
     text: Option<Vec<u8>>,
     messages: Vec<Vec<u8>>,
 }
@@ -140,13 +141,18 @@ impl Agent {
         match ask {
             Ask::Login { credentials, .. } if credentials.secret.len() % 2 == 0 => refuse(),
             Ask::Login { credentials, .. } => Some(Answer::Login(credentials.login)),
-            Ask::Mail { size, peer, .. } => {
-                let ok =
-                    self.open.is_none() && !peer.hello.is_empty() && size.is_none_or(|size| size <= SIZE);
+            Ask::Mail { mail, peer } => {
+                let sized = mail.size.is_none_or(|size| size <= SIZE);
+                let ascii = mail.sender.is_none_or(|sender| sender.is_ascii());
+                let ok = self.open.is_none() && !peer.hello.is_empty() && sized && (ascii || mail.utf8);
+                self.utf8 = mail.utf8;
                 self.open = Some(0);
                 ok.then_some(Answer::Yes)
             }
-            Ask::Rcpt(_) => {
+            Ask::Rcpt(to) => {
+                if matches!(to, Forward::Mailbox(to) if !to.is_ascii() && !self.utf8) {
+                    return None;
+                }
                 let recipients = self.open.as_mut()?;
                 *recipients += 1;
                 if *recipients % 7 == 0 {

@@ -23,7 +23,7 @@ pub(super) struct AwaitRcpt {
 
 fn grammar(cx: &Cx) -> Grammar<'_> {
     let bare = cx.settings.bare_names.then_some(&cx.settings.hostname);
-    Grammar { auth: cx.offers_login(), bare }
+    Grammar { auth: cx.offers_login(), bare, utf8: cx.utf8 }
 }
 
 /// RFC 5321 section 4.1.1.2; the order of refusals: who, how, how much.
@@ -40,8 +40,9 @@ pub(super) fn mail(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
         Ok(mail) if mail.size.is_some_and(|size| size > cx.settings.limits.size) => {
             cx.refuse(&super::body::too_big(cx), waiting.into(), out)
         }
-        Ok(command::Mail { sender, size, body }) => {
-            let ask = Ask::Mail { sender, size, body, peer: cx.peer.clone() };
+        Ok(mail) => {
+            cx.utf8 = mail.utf8;
+            let ask = Ask::Mail { mail, peer: cx.peer.clone() };
             Next::Turn(State::Mail(AwaitMail), Step::Ask(ask))
         }
         Err(reply) => cx.refuse(&reply, waiting.into(), out),

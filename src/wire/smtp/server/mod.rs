@@ -10,12 +10,12 @@
 //! consumes; what all of them share stands in [`Cx`]. What a peer may say when is the table in [`table`].
 
 use crate::{
-    mail::{address::Forward, address::Mailbox, envelope::Body},
+    mail::address::Forward,
     wire::{
         line::Framer,
         sasl::Credentials,
         session::{Input, Session, Step, Turn},
-        smtp::{Dialect, reply::Reply},
+        smtp::{Dialect, command::Mail, reply::Reply},
     },
 };
 use std::sync::Arc;
@@ -54,9 +54,17 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// What stands behind `with` in a Received field (RFC 3848).
-    pub fn protocol(&self, dialect: Dialect) -> &'static str {
+    /// What stands behind `with` in a Received field (RFC 3848, and with SMTPUTF8 RFC 6531 section 4.3).
+    pub fn protocol(&self, dialect: Dialect, utf8: bool) -> &'static str {
         match (dialect, self.extended, self.secured, self.authenticated) {
+            (Dialect::Lmtp, _, false, false) if utf8 => "UTF8LMTP",
+            (Dialect::Lmtp, _, true, false) if utf8 => "UTF8LMTPS",
+            (Dialect::Lmtp, _, false, true) if utf8 => "UTF8LMTPA",
+            (Dialect::Lmtp, _, true, true) if utf8 => "UTF8LMTPSA",
+            (_, _, false, false) if utf8 => "UTF8SMTP",
+            (_, _, true, false) if utf8 => "UTF8SMTPS",
+            (_, _, false, true) if utf8 => "UTF8SMTPA",
+            (_, _, true, true) if utf8 => "UTF8SMTPSA",
             (Dialect::Lmtp, _, false, false) => "LMTP",
             (Dialect::Lmtp, _, true, false) => "LMTPS",
             (Dialect::Lmtp, _, false, true) => "LMTPA",
@@ -83,12 +91,8 @@ pub enum Ask {
     },
     /// A transaction begins: MAIL. Answer: `Yes`, or `Say` a reply, which refuses unless it is 2xx.
     Mail {
-        /// The reverse-path.
-        sender: Option<Mailbox>,
-        /// The declared size, within [`Limits::size`].
-        size: Option<u64>,
-        /// The declared body type.
-        body: Body,
+        /// What it says; the declared size is within [`Limits::size`].
+        mail: Mail,
         /// Who is talking.
         peer: Arc<Peer>,
     },
@@ -160,6 +164,8 @@ struct Cx {
     /// Refusals that the agent does not know of: how many, and the last.
     refused: (u32, Option<Reply>),
     draining: bool,
+    /// The open transaction is one with SMTPUTF8.
+    utf8: bool,
     /// The message of which a part came by BDAT.
     chunked: Option<Box<body::ExpectBody>>,
     /// Something was completed since octets were last waited for, so that a new deadline begins.
@@ -185,6 +191,7 @@ impl Server {
             failed_logins: 0,
             refused: (0, None),
             draining: false,
+            utf8: false,
             chunked: None,
             fresh: true,
         };

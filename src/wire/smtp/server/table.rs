@@ -12,8 +12,9 @@ use crate::wire::smtp::Dialect;
 pub(super) const LINE: usize = 512;
 /// What AUTH gets in addition (RFC 4954 section 4: 12288 in all).
 pub(super) const AUTH_ROOM: usize = 12_288 - LINE;
-/// What MAIL gets in addition: SIZE (RFC 1870 section 3), BODY (RFC 6152 section 2), AUTH (RFC 4954 section 3).
-const MAIL_ROOM: usize = 26 + 17 + 500;
+/// What MAIL gets in addition: SIZE (RFC 1870 section 3), BODY (RFC 6152 section 2), AUTH (RFC 4954 section 3), SMTPUTF8 (RFC
+/// 6531 section 3.1).
+const MAIL_ROOM: usize = 26 + 17 + 500 + 10;
 
 /// What a command does.
 type Method = fn(Waiting, &mut Cx, &str, &mut Vec<u8>) -> Next;

@@ -145,7 +145,11 @@ fn the_keyword_of_received_says_what_stood() {
         (Dialect::Lmtp, peer(true, false, true), "LMTPA"),
         (Dialect::Lmtp, peer(true, true, true), "LMTPSA"),
     ] {
-        assert_eq!(peer.protocol(dialect), keyword);
+        assert_eq!(peer.protocol(dialect, false), keyword);
+        // RFC 6531 section 4.3.
+        let utf8 = keyword.trim_start_matches("ESM").trim_start_matches("SM").trim_start_matches("LM");
+        let lmtp = if dialect == Dialect::Lmtp { "LM" } else { "SM" };
+        assert_eq!(peer.protocol(dialect, true), format!("UTF8{lmtp}{utf8}"));
     }
 }
 
@@ -161,8 +165,8 @@ proptest! {
         commands in proptest::collection::vec(
             prop_oneof![
                 4 => "(EHLO|LHLO) c\r\n",
-                6 => "MAIL FROM:<(|a@b[.]c)>( SIZE=[0-9]{1,6}| BODY=8BITMIME|)\r\n",
-                6 => "RCPT TO:<(a@b[.]c|postmaster|a|\"[ -~]{1,4}\"@[a-z]{1,3})>\r\n",
+                6 => "MAIL FROM:<(|a@b[.]c|ö@b[.]c|a@ö[.]c)>( SIZE=[0-9]{1,6}| BODY=8BITMIME| SMTPUTF8|)\r\n",
+                6 => "RCPT TO:<(a@b[.]c|ö@ö[.]c|postmaster|a|\"[ -~]{1,4}\"@[a-z]{1,3})>\r\n",
                 6 => "DATA\r\n",
                 6 => "BDAT [0-9]( LAST|)\r\n(a|.\r\n){0,4}",
                 1 => "BDAT ([a-z]|99999999|99999999999999999999)( LAST|)\r\n",
