@@ -23,7 +23,7 @@ _mail__serve() {
 
     case "${cmd}" in
         mail__serve)
-            opts="-C -v -q -h -V --config --check-config --log --verbose --quiet --ready-fd --stdio --help --version"
+            opts="-C -v -q -h -V --config --check-config --log --verbose --quiet --ready-fd --stdio --user --maildir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -47,6 +47,14 @@ _mail__serve() {
                     ;;
                 --stdio)
                     COMPREPLY=($(compgen -W "imap imaps pop3 pop3s" -- "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --maildir)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

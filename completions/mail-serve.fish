@@ -6,6 +6,8 @@ complete -c mail-serve -l stdio -d 'Serve one session on stdin and stdout, as th
 imaps\t''
 pop3\t''
 pop3s\t''"
+complete -c mail-serve -l user -d 'With --stdio: this account of the configuration is logged in from the start, and no password asked for' -r
+complete -c mail-serve -l maildir -d 'With --stdio: this Maildir is served, whoever\'s it is, and no password asked for' -r -F
 complete -c mail-serve -l check-config -d 'Check the configuration, say what is wrong with it, and do nothing else'
 complete -c mail-serve -s v -l verbose -d 'Say more on stderr; twice: everything'
 complete -c mail-serve -s q -l quiet -d 'Say only what is wrong'

@@ -22,6 +22,9 @@ mod chain {
     mod root;
     mod send;
     mod serve;
+    mod serve_account;
+    mod serve_large;
+    mod serve_search;
     mod systemd;
     mod tls;
     mod user;

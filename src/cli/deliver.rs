@@ -7,7 +7,6 @@ use super::{
     open,
 };
 use crate::{
-    account::{Directory as _, Resolved},
     agent::deliver::{Order, Target, deliver},
     mail::{
         address::{Domain, Mailbox},
@@ -123,28 +122,17 @@ impl Owner {
 
     /// An account of the configuration.
     fn known(user: &str, config: &Config) -> Result<Owner, Failure> {
-        let nobody =
-            || Failure::new(Exit::NoUser, format!("{}: there is no such account", user.escape_debug()));
-        let domain = config.accounts.domains.first().cloned().ok_or_else(|| {
-            Failure::new(
-                Exit::TempFail,
-                "-d: the configuration has no accounts.domains; set them or give --maildir",
-            )
-        })?;
-        let mailbox = Mailbox::lenient(user, &Domain::Name(domain)).map_err(|_| nobody())?;
-        match open::directory(config).map_err(Failure::temporary)?.resolve(&mailbox)? {
-            Resolved::Account { account, detail } => Ok(Owner {
-                address: Some(match &detail {
-                    Some(_) => mailbox.to_string(),
-                    None => account.id.clone(),
-                }),
-                home: Home { account: account.id, location: account.location },
-                quota: account.quota,
-                detail,
-                otherwise: Some(config.user.clone()),
+        let (account, mailbox, detail) = open::account(config, user)?;
+        Ok(Owner {
+            address: Some(match &detail {
+                Some(_) => mailbox.to_string(),
+                None => account.id.clone(),
             }),
-            Resolved::Alias(_) | Resolved::Unknown | Resolved::Foreign => Err(nobody()),
-        }
+            home: Home { account: account.id, location: account.location },
+            quota: account.quota,
+            detail,
+            otherwise: Some(config.user.clone()),
+        })
     }
 }
 
@@ -193,7 +181,7 @@ fn folder(name: &str) -> Result<FolderName, Failure> {
 
 /// Root delivers as the owner of the Maildir: its files must be the owner's, and what its owner put there (links,
 /// pipes) must not be followed with root's powers.
-fn become_owner(maildir: &Path, otherwise: Option<&str>) -> Result<(), Failure> {
+pub(super) fn become_owner(maildir: &Path, otherwise: Option<&str>) -> Result<(), Failure> {
     if !confine::is_root() {
         return Ok(());
     }

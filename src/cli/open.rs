@@ -7,11 +7,14 @@ use super::{
 };
 use crate::{
     account::{
+        Account, Directory, Resolved,
         file::{File, Files},
         location::Location,
+        memory::Memory,
         passwd::Setting,
     },
     agent::list::Candidate,
+    mail::address::{Domain, Mailbox},
     spool::disk::{DiskSpool, View},
     store::maildir::{self, Found, Maildir},
     sys::{clock::Clock, disk::Disk, random},
@@ -70,6 +73,25 @@ pub fn directory_for_logins(config: &Config, disk: &Disk) -> Result<File, Failur
         Failure::new(Exit::TempFail, format!("{}: {fault}", path.display()))
     };
     open_directory(config, fake_key(&config.state, disk).map_err(wrong)?)
+}
+
+/// An account of the configuration, by the name that a command line gives it; that name in full, and its detail where it is a subaddress.
+pub fn account(config: &Config, user: &str) -> Result<(Account, Mailbox, Option<String>), Failure> {
+    let nobody = || Failure::new(Exit::NoUser, format!("{}: there is no such account", user.escape_debug()));
+    let domain = config.accounts.domains.first().cloned().ok_or_else(|| {
+        let text = "the configuration has no accounts.domains; set them or give --maildir";
+        Failure::new(Exit::TempFail, text)
+    })?;
+    let mailbox = Mailbox::lenient(user, &Domain::Name(domain)).map_err(|_| nobody())?;
+    match directory(config).map_err(Failure::temporary)?.resolve(&mailbox)? {
+        Resolved::Account { account, detail } => Ok((account, mailbox, detail)),
+        Resolved::Alias(_) | Resolved::Unknown | Resolved::Foreign => Err(nobody()),
+    }
+}
+
+/// No accounts.
+pub fn nobody() -> impl Directory {
+    Memory::default()
 }
 
 fn open_directory(config: &Config, fake: [u8; 32]) -> Result<File, Failure> {

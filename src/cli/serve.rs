@@ -3,20 +3,26 @@
 use super::{
     config::{Config, Reader, check, load},
     daemon::{self, Listeners, Ready},
+    deliver,
     exit::{self, Exit, Failure},
     flags::{self, Configuration, Log, Loudness},
     log, open,
 };
 use crate::{
+    account::{Account, Directory},
     agent::{
         daemon::Reload,
         serve::{Order, Settings, door, run, run_stdio},
     },
-    net::accept::Limits,
+    net::{accept::Limits, tls::Acceptor},
     sys::{clock::Clock, disk::Disk},
 };
 use clap::{CommandFactory as _, Parser, ValueEnum};
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 /// Let people read their mail over IMAP and POP3
 #[derive(Parser, Debug)]
@@ -32,8 +38,14 @@ struct Flags {
     #[arg(long, value_name = "N")]
     ready_fd: Option<u32>,
     /// Serve one session on stdin and stdout, as that listener would, and end
-    #[arg(long, value_name = "LISTENER", require_equals = true)]
+    #[arg(long, value_name = "LISTENER", num_args = 0..=1, require_equals = true, default_missing_value = "imap")]
     stdio: Option<Listener>,
+    /// With --stdio: this account of the configuration is logged in from the start, and no password asked for
+    #[arg(long, value_name = "USER", requires = "stdio")]
+    user: Option<String>,
+    /// With --stdio: this Maildir is served, whoever's it is, and no password asked for
+    #[arg(long, value_name = "DIR", requires = "stdio", conflicts_with = "user")]
+    maildir: Option<PathBuf>,
 }
 
 /// The listeners that `--stdio` can stand for.
@@ -60,12 +72,46 @@ fn start() -> Result<Exit, Failure> {
     if flags.configuration.check_config {
         return check(&flags.configuration, Reader::Daemon);
     }
+    if flags.user.is_some() || flags.maildir.is_some() {
+        return tunnel(&flags);
+    }
     let config = load(&flags.configuration, Reader::Daemon)?;
     log::start(flags.log.log, flags.loudness);
     match flags.stdio {
         Some(listener) => stdio(&config, listener),
         None => daemon(&flags, &config),
     }
+}
+
+/// Serves who could read the Maildir without us: the rights of this process are all that is asked for.
+fn tunnel(flags: &Flags) -> Result<Exit, Failure> {
+    if !matches!(flags.stdio, Some(Listener::Imap)) {
+        return Err(Failure::usage("--user and --maildir are served by --stdio=imap only"));
+    }
+    // Whoever has the other end of the tunnel sees stderr, too, and wants to see nothing.
+    let quiet = flags.loudness.verbose == 0;
+    log::start(flags.log.log, Loudness { quiet, ..flags.loudness });
+    let disk = Disk::inline();
+    let (config, account) = match (&flags.user, &flags.maildir) {
+        (Some(user), _) => {
+            let config = load(&flags.configuration, Reader::Daemon)?;
+            let (account, ..) = open::account(&config, user)?;
+            (config, account)
+        }
+        (None, dir) => {
+            let location = dir.as_deref().and_then(Path::to_str);
+            let location = location.ok_or_else(|| Failure::usage("--maildir is not UTF-8"))?.to_owned();
+            let account = Account { id: location.clone(), location, quota: None, send_as: Vec::new() };
+            (load(&flags.configuration, Reader::User)?, account)
+        }
+    };
+    deliver::become_owner(Path::new(&account.location), flags.user.as_ref().map(|_| config.user.as_str()))?;
+    daemon::alone(async {
+        // Nobody logs in, and no key can be read.
+        let settings = settings_of(&config, Arc::new(open::nobody()), None);
+        run_stdio(open::store(disk, Clock::system()), settings, door::IMAP, Some(account)).await;
+        Ok(())
+    })
 }
 
 fn stdio(config: &Config, listener: Listener) -> Result<Exit, Failure> {
@@ -78,7 +124,7 @@ fn stdio(config: &Config, listener: Listener) -> Result<Exit, Failure> {
     };
     daemon::alone(async {
         let settings = settings(config, &disk)?;
-        run_stdio(open::store(disk.clone(), Clock::system()), settings, door).await;
+        run_stdio(open::store(disk.clone(), Clock::system()), settings, door, None).await;
         Ok(())
     })
 }
@@ -126,15 +172,21 @@ fn plan(config: &Config) -> Vec<Listeners> {
 
 /// What a reload reads anew.
 fn settings(config: &Config, disk: &Disk) -> Result<Settings, Failure> {
-    Ok(Settings {
+    let directory = Arc::new(open::directory_for_logins(config, disk)?);
+    Ok(settings_of(config, directory, daemon::acceptor(config, b"\x04imap\x04pop3")?))
+}
+
+fn settings_of(config: &Config, directory: Arc<dyn Directory>, acceptor: Option<Acceptor>) -> Settings {
+    Settings {
         hostname: config.hostname.clone(),
-        directory: Arc::new(open::directory_for_logins(config, disk)?),
+        directory,
         allow_plaintext: config.serve.allow_plaintext.clone(),
         per_user: daemon::size(config.serve.per_user),
         size_limit: config.size_limit,
         separator: config.serve.separator,
-        acceptor: daemon::acceptor(config, b"\x04imap\x04pop3")?,
-    })
+        folders: config.serve.folders.clone(),
+        acceptor,
+    }
 }
 
 /// The keys that only a start takes over, with their values.

@@ -74,26 +74,38 @@ pub struct Caller {
 
 /// Tells sessions that the daemon wants to end.
 #[derive(Clone, Debug)]
-pub struct Closing(watch::Receiver<bool>);
+pub struct Closing {
+    wanted: watch::Receiver<bool>,
+    told: bool,
+}
 
 impl Closing {
     /// A switch and what it switches.
     pub fn switch() -> (watch::Sender<bool>, Closing) {
         let (sender, receiver) = watch::channel(false);
-        (sender, Closing(receiver))
+        (sender, Closing { wanted: receiver, told: false })
     }
 
     /// Waits until the end is wanted. May be dropped and called again.
     pub async fn wanted(&mut self) {
-        if self.0.wait_for(|wanted| *wanted).await.is_err() {
+        if self.wanted.wait_for(|wanted| *wanted).await.is_err() {
             // Nobody is left who could switch.
             std::future::pending::<()>().await;
         }
     }
 
+    /// The same, but only once: for who waits for other things, too, and needs to be told no more.
+    pub async fn once(&mut self) {
+        if self.told {
+            std::future::pending::<()>().await;
+        }
+        self.wanted().await;
+        self.told = true;
+    }
+
     /// True when the end is wanted.
     pub fn is_wanted(&self) -> bool {
-        *self.0.borrow()
+        *self.wanted.borrow()
     }
 }
 

@@ -262,6 +262,10 @@ impl<'a, T: AsyncRead + AsyncWrite + Unpin + Send> Talk<'a, T> {
         } else if self.over && !self.told {
             self.told = true;
             News::Eof
+        } else if only_look && self.flush(agent).await {
+            // That nothing is there is an answer, too, as long as the peer listens.
+            self.seen = false;
+            News::Deadline
         } else {
             News::Nothing
         }

@@ -1,7 +1,7 @@
 //! Which messages a search key describes: shared by all stores, which only look things up.
 
 use super::{Fault, Measure, Row};
-use crate::mail::query::{self, Day, Key};
+use crate::mail::query::{self, Day, Key, UidSet};
 use std::{io, time::SystemTime};
 
 /// How much of a header is searched, in octets.
@@ -87,6 +87,23 @@ fn day_of(time: SystemTime) -> Option<Day> {
     Some(stamp.to_zoned(jiff::tz::TimeZone::UTC).date())
 }
 
+/// True for keys that a folder's list alone decides.
+pub fn is_cheap(key: &Key) -> bool {
+    cost(key, DEPTH) == 0
+}
+
+/// The UIDs beyond which a key describes nothing, where it says so itself: work for others can be spared.
+pub fn within(key: &Key) -> Option<&UidSet> {
+    match key {
+        Key::Uid(uids) => Some(uids),
+        Key::And(keys) => keys.iter().find_map(|key| match key {
+            Key::Uid(uids) => Some(uids),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
 fn cost(key: &Key, depth: usize) -> u32 {
     let Some(depth) = depth.checked_sub(1) else { return 2 };
     match key {
@@ -102,10 +119,7 @@ fn cost(key: &Key, depth: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{
-        flags::Flags,
-        query::{ModSeq, UidSet},
-    };
+    use crate::mail::{flags::Flags, query::ModSeq};
     use std::time::{Duration, UNIX_EPOCH};
 
     #[derive(Default)]

@@ -3,7 +3,7 @@
 use super::PATIENCE;
 use std::{
     io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
 };
 
 /// A connection in the clear.
@@ -29,6 +29,11 @@ impl Lines {
     /// Says a line; that the other side is gone shows when it is listened to.
     pub fn say(&mut self, line: &str) {
         let _ = self.output.write_all(format!("{line}\r\n").as_bytes());
+    }
+
+    /// Says nothing more, and goes on listening; or the reverse.
+    pub fn shutdown(&self, how: Shutdown) {
+        self.output.shutdown(how).unwrap();
     }
 
     /// The next line without its end; `None` when the other side closed.

@@ -393,3 +393,48 @@ fn mutt_copies_a_mailbox() {
         assert_same(&peers.texts("got"), &messages());
     }
 }
+
+#[test]
+fn mbsync_and_mutt_read_through_a_tunnel_without_a_password() {
+    let Some(mbsync) = kit::peer("mbsync") else { return };
+    let peers = Peers::new();
+    let tunnel = format!(
+        "{} --stdio --maildir {}",
+        kit::program("mail-serve").display(),
+        peers.house.maildir("alice").display()
+    );
+    let near = peers.house.path("near");
+    let text = format!(
+        "IMAPStore far\nTunnel \"{tunnel}\"\n\n\
+         MaildirStore near\nPath {near}/\nInbox {near}/INBOX\nSubFolders Verbatim\n\n\
+         Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n",
+        near = near.display(),
+    );
+    fs::create_dir(&near).unwrap();
+    peers.house.write("mbsyncrc", text);
+    peers.run(&mbsync, &["-c", "mbsyncrc", "-a"]);
+    assert_same(&peers.texts("near/INBOX"), &messages());
+    assert_same(&peers.texts("near/Work"), &messages()[..1]);
+    // Something goes up, too.
+    peers.house.write("near/INBOX/new/1795541111.x.host", messages()[1].replace("message 2", "message 5"));
+    peers.run(&mbsync, &["-c", "mbsyncrc", "-a"]);
+    assert_eq!(peers.house.messages("alice", "").len(), messages().len() + 1);
+    let (Some(mutt), Some(script)) = (kit::peer("mutt"), kit::peer("script")) else { return };
+    for part in ["cur", "new", "tmp"] {
+        fs::create_dir_all(peers.house.path("got").join(part)).unwrap();
+    }
+    let settings = format!(
+        "set tunnel=\"{tunnel}\"\nset folder={home} ssl_force_tls=yes confirmappend=no confirmcreate=no delete=no\n\
+         set quit=yes mbox_type=Maildir sleep_time=0 wait_key=no\n\
+         push \"<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{got}<enter><quit>\"\n",
+        home = peers.house.path("").display(),
+        got = peers.house.path("got").display(),
+    );
+    peers.house.write("muttrc", settings);
+    let command = format!(
+        "TERM=vt100 exec timeout --foreground 60 {} -n -F muttrc -f imap://mail.example.org/Work",
+        mutt.display()
+    );
+    peers.run(&script, &["-qec", &command, "/dev/null"]);
+    assert_same(&peers.texts("got"), &messages()[..1]);
+}

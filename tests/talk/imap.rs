@@ -5,7 +5,8 @@
 //!
 //! alice's password is wonderland. INBOX holds four messages, of which the first is seen and the last two are recent;
 //! there are Drafts, Lists/rust (subscribed) and Archive. `! event arrive` brings another message into INBOX, `! event gone`
-//! takes the second away, `! event flag` flags the third, all by somebody else; `full` is a folder that has no room.
+//! takes the second away, `! event flag` flags the third, all by somebody else; `full` is a folder that has no room. A search for
+//! `slow` takes several turns.
 
 use crate::kit::talk::{self, Scripted, Side, Talk};
 use posthaste::{
@@ -107,6 +108,8 @@ pub struct Keeper {
     logged_in: bool,
     selected: Option<(FolderName, bool)>,
     open: Option<Coming>,
+    /// A search that takes some more turns.
+    slow: Option<(u32, posthaste::mail::query::Key)>,
     count: u64,
 }
 
@@ -149,7 +152,15 @@ impl Keeper {
     /// Without any message, and with INBOX alone.
     pub fn empty() -> Keeper {
         let home = Home { account: "alice@example.org".into(), location: "alice".into() };
-        Keeper { store: Memory::default(), home, logged_in: false, selected: None, open: None, count: 0 }
+        Keeper {
+            store: Memory::default(),
+            home,
+            logged_in: false,
+            selected: None,
+            open: None,
+            slow: None,
+            count: 0,
+        }
     }
 
     fn key(&mut self) -> DeliveryKey {
@@ -326,7 +337,18 @@ impl Keeper {
                 assert!(range.end > range.start && range.end - range.start <= HEAD as u64);
                 Answer::Octets(self.octets(uid, range)?)
             }
+            Ask::Search(key) if format!("{key:?}").contains("slow") => {
+                self.slow = Some((3, key));
+                Answer::Searching
+            }
             Ask::Search(key) => Answer::Found(store.search(&home, &self.here(), &key)?),
+            Ask::GoOn => match self.slow.take().expect("no search goes on") {
+                (1, key) => Answer::Found(store.search(&home, &self.here(), &key)?),
+                (left, key) => {
+                    self.slow = Some((left - 1, key));
+                    Answer::Searching
+                }
+            },
             Ask::Changes { since } => {
                 let (folder, read_only) = self.selected.clone().expect("nothing is selected");
                 let changes = store.changes(&home, &folder, since)?;

@@ -1,7 +1,8 @@
-//! What the daemons share: signals, logins, work that may block.
+//! What the daemons share: signals, logins, quotas, work that may block.
 
 pub(crate) mod limits;
 pub(crate) mod login;
+pub(crate) mod usage;
 
 use crate::mail::verdict::Why;
 use std::{io, sync::Arc};

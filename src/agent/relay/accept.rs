@@ -60,7 +60,6 @@ pub(super) struct Accept<S: Store, Q: Spool> {
     /// What it is called in the log.
     client: String,
     closing: Closing,
-    drained: bool,
     login: Option<(Account, UserSeat)>,
     tls: Option<Facts>,
     transaction: Option<Transaction>,
@@ -87,7 +86,6 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
             caller,
             client,
             closing,
-            drained: false,
             login: None,
             tls: None,
             transaction: None,
@@ -419,11 +417,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Agent<Server> for Accept<S, Q> {
     }
 
     async fn event(&mut self) -> Event {
-        if self.drained {
-            std::future::pending::<()>().await;
-        }
-        self.closing.wanted().await;
-        self.drained = true;
+        self.closing.once().await;
         Event::Drain
     }
 

@@ -28,14 +28,13 @@ mod settings;
 mod settle;
 mod text;
 mod transaction;
-mod usage;
 
 pub use daemon::{Order, run, run_stdio};
 pub use names::Names;
 pub use settings::{Security, Settings, Smarthost, Target, door};
 
 use crate::{
-    agent::daemon::{blocking, limits},
+    agent::daemon::{blocking, limits, usage},
     mail::date::Date,
     spool::Spool,
     store::Store,

@@ -2,6 +2,7 @@
 
 use super::{Serve, Settings, client::Client, imap, pop3, settings::door};
 use crate::{
+    account::Account,
     agent::daemon::{Reload, heed},
     net::{
         accept::{Caller, Closing, Door, Limits, serve, stdio},
@@ -39,7 +40,7 @@ pub async fn run<S: Store + 'static>(order: Order<S>) -> io::Result<()> {
     let signals = tokio::spawn(heed(end, reload, move |settings| of.settings.store(Arc::new(settings)))?);
     ready();
     tracing::info!("ready");
-    let left = serve(doors, limits, closing, move |caller| session(Arc::clone(&all), caller)).await;
+    let left = serve(doors, limits, closing, move |caller| session(Arc::clone(&all), caller, None)).await;
     if left > 0 {
         tracing::warn!(left, "connections were cut off");
     }
@@ -48,14 +49,20 @@ pub async fn run<S: Store + 'static>(order: Order<S>) -> io::Result<()> {
     Ok(())
 }
 
-/// Serves one session on standard input and output, as if it had come through `door`.
-pub async fn run_stdio<S: Store + 'static>(store: S, settings: Settings, door: &'static str) {
+/// Serves one session on standard input and output, as if it had come through `door`. With an account, which is one of IMAP, it is
+/// logged in from the start: who runs us may do with its mail what we do.
+pub async fn run_stdio<S: Store + 'static>(
+    store: S,
+    settings: Settings,
+    door: &'static str,
+    account: Option<Account>,
+) {
     let (_end, closing) = Closing::switch();
-    session(Serve::new(store, settings), stdio(door, closing)).await;
+    session(Serve::new(store, settings), stdio(door, closing), account).await;
 }
 
 /// One connection.
-async fn session<S: Store + 'static>(serve: Arc<Serve<S>>, caller: Caller) {
+async fn session<S: Store + 'static>(serve: Arc<Serve<S>>, caller: Caller, account: Option<Account>) {
     let settings = serve.settings();
     let role = settings.acceptor.clone().map_or(Role::None, Role::Server);
     let Caller { wire, peer, door, closing, .. } = caller;
@@ -71,7 +78,7 @@ async fn session<S: Store + 'static>(serve: Arc<Serve<S>>, caller: Caller) {
         false => Link::Plain(wire),
     };
     match door::is_imap(door) {
-        true => imap::session(serve, settings, client, door, closing, link, role).await,
+        true => imap::session(serve, settings, (client, account), door, closing, link, role).await,
         false => pop3::session(serve, settings, client, door, closing, link, role).await,
     }
 }

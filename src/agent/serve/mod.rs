@@ -19,9 +19,13 @@ mod settings;
 pub use daemon::{Order, run, run_stdio};
 pub use settings::{Settings, door};
 
-use crate::{agent::daemon::limits, store::Store};
+use crate::{
+    agent::daemon::{limits, usage::Usage},
+    store::Store,
+};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// What all parts of the daemon share.
 pub(crate) struct Serve<S: Store> {
@@ -29,7 +33,13 @@ pub(crate) struct Serve<S: Store> {
     settings: ArcSwap<Settings>,
     limits: limits::Limits,
     maildrops: maildrops::Maildrops,
+    usage: Usage,
+    /// Turns of searches, which are given in order: others have threads and cores, however many search.
+    searches: Semaphore,
 }
+
+/// Searches that work at once.
+const SEARCHES: usize = 2;
 
 impl<S: Store + 'static> Serve<S> {
     fn new(store: S, settings: Settings) -> Arc<Serve<S>> {
@@ -38,6 +48,8 @@ impl<S: Store + 'static> Serve<S> {
             settings: ArcSwap::from_pointee(settings),
             limits: limits::Limits::default(),
             maildrops: maildrops::Maildrops::default(),
+            usage: Usage::default(),
+            searches: Semaphore::new(SEARCHES),
         })
     }
 

@@ -51,7 +51,7 @@ pub(super) async fn session<S: Store + 'static>(
 ) {
     let known = Known { plaintext_login: client.may_be_plain(&settings) };
     let mut session = Server::new(Arc::new(settings.pop3(door)), known);
-    let mut agent = Pop3 { serve, settings, client, closing, drained: false, open: None };
+    let mut agent = Pop3 { serve, settings, client, closing, open: None };
     // The agent was told of any trouble.
     let _ = converse(&mut session, &mut agent, link, &role, &Manners::SERVER).await;
     let client = &agent.client.name;
@@ -69,7 +69,6 @@ struct Pop3<S: Store> {
     settings: Arc<Settings>,
     client: Client,
     closing: Closing,
-    drained: bool,
     open: Option<Open<S>>,
 }
 
@@ -233,7 +232,12 @@ impl<S: Store + 'static> Pop3<S> {
             numbers.iter().filter_map(|number| open.numbered(*number).first().copied()).collect();
         let (serve, home) = (Arc::clone(&self.serve), open.home.clone());
         let act = Act::Expunge { folder: FolderName::inbox(), uids: Some(uids), deleted_only: false };
-        let applied = blocking(move || serve.store.apply(&home, vec![act])).await;
+        let applied = blocking(move || {
+            let applied = serve.store.apply(&home, vec![act]);
+            serve.usage.forget(&home.account);
+            applied
+        })
+        .await;
         match applied.map(|applied| applied.outcomes.into_iter().next()) {
             Ok(Some(Ok(_))) => {
                 open.removed = numbers.len();
@@ -281,11 +285,7 @@ impl<S: Store + 'static> Agent<Server> for Pop3<S> {
     }
 
     async fn event(&mut self) -> Event {
-        if self.drained {
-            std::future::pending::<()>().await;
-        }
-        self.closing.wanted().await;
-        self.drained = true;
+        self.closing.once().await;
         Event::Drain
     }
 

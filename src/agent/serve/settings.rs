@@ -2,6 +2,7 @@
 
 use crate::{
     account::Directory,
+    mail::folder::FolderName,
     net::{network::Network, tls::Acceptor},
     wire::{imap, pop3},
 };
@@ -22,6 +23,8 @@ pub struct Settings {
     pub size_limit: u64,
     /// What parts the levels of folder names: `.` or `/`.
     pub separator: char,
+    /// Folders that every account has, once it has logged in over IMAP.
+    pub folders: Vec<FolderName>,
     /// The certificate; `None` is no TLS.
     pub acceptor: Option<Acceptor>,
 }

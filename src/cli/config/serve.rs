@@ -5,7 +5,7 @@ use super::{
     read::{Item, Table},
     value::Place,
 };
-use crate::net::network::Network;
+use crate::{mail::folder::FolderName, net::network::Network};
 
 /// The server's settings.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Serve {
     pub pop3s: Vec<Place>,
     /// What parts the levels of folder names in IMAP: `.` or `/`.
     pub separator: char,
+    /// Folders that every account has.
+    pub folders: Vec<FolderName>,
     /// Ranges that may log in without TLS.
     pub allow_plaintext: Vec<Network>,
     /// Connections from one address at a time.
@@ -36,6 +38,7 @@ pub(super) fn read(table: Table<'_>) -> Serve {
         pop3: places("pop3"),
         pop3s: places("pop3s"),
         separator: table.value("separator", separator).unwrap_or('.'),
+        folders: table.list("folders", folder).unwrap_or_default(),
         allow_plaintext: table.list("allow_plaintext", range).unwrap_or_default(),
         per_address: table.value("per_address", count).unwrap_or(50),
         per_user: table.value("per_user", count).unwrap_or(50),
@@ -50,4 +53,11 @@ fn separator(item: Item<'_>) -> Result<char, String> {
         "/" => Ok('/'),
         other => Err(format!("`{other}`: write \".\" or \"/\"")),
     }
+}
+
+/// The name of a folder, its levels parted by dots, or by slashes where there is one.
+fn folder(item: Item<'_>) -> Result<FolderName, String> {
+    let text = item.string()?;
+    let separator = if text.contains('/') { '/' } else { '.' };
+    FolderName::parse(text, separator).map_err(|fault| format!("`{text}`: {fault}"))
 }

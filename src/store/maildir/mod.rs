@@ -109,10 +109,15 @@ impl Store for Maildir {
 
     fn subscribe(&self, home: &Home, folder: &FolderName, subscribed: bool) -> Result<(), Fault> {
         let root = account::root(&self.0, home)?;
-        Ok(subscriptions::change(&root, |known| match subscribed {
-            true => known.add(folder),
+        let mut full = false;
+        subscriptions::change(&root, |known| match subscribed {
+            true => {
+                full = known.is_full();
+                known.add(folder)
+            }
             false => known.remove(folder),
-        })?)
+        })?;
+        if full { Err(Fault::Cannot("there are too many subscriptions")) } else { Ok(()) }
     }
 
     fn open(&self, home: &Home, folder: &FolderName, take: bool) -> Result<Snapshot, Fault> {

@@ -151,7 +151,13 @@ impl Inner {
     pub(super) fn search(&self, home: &Home, folder: &FolderName, key: &Key) -> Result<UidSet, Fault> {
         search::check(key)?;
         let opened = Opened::open(self, home, folder)?;
-        let all: Vec<Uid> = opened.fresh(self)?.messages.keys().copied().collect();
+        let all: Vec<Uid> = {
+            let view = opened.fresh(self)?;
+            match search::within(key) {
+                Some(uids) => view.among(uids).map(|(uid, _)| uid).collect(),
+                None => view.messages.keys().copied().collect(),
+            }
+        };
         let mut found = UidSet::default();
         for uid in all {
             let row = {

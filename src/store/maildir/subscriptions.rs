@@ -12,6 +12,8 @@ const FILE: &str = "subscriptions";
 const HEADER: &[u8] = b"V\t2\n\n";
 /// More than any person subscribes to; a larger file is a mistake or an attack.
 const CAP: u64 = 16 * 1024 * 1024;
+/// A file that is so large takes no more names, so that it can always be read.
+const FULL: usize = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The file's lines.
@@ -48,9 +50,14 @@ impl Subscriptions {
         self.lines.iter().filter_map(|line| self.name(line))
     }
 
-    /// Adds a name; false when it is there.
+    /// True when there is no room for more names.
+    pub fn is_full(&self) -> bool {
+        self.lines.iter().map(|line| line.len().saturating_add(1)).sum::<usize>() >= FULL
+    }
+
+    /// Adds a name; false when it is there, or there is no room.
     pub fn add(&mut self, folder: &FolderName) -> bool {
-        if self.names().any(|name| name == *folder) {
+        if self.is_full() || self.names().any(|name| name == *folder) {
             return false;
         }
         let directory = folder.directory();
@@ -132,6 +139,16 @@ mod tests {
             assert!(read.remove(&folder("a/b")) && !read.remove(&folder("a/b")));
             assert_eq!(read.octets(), octets);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_full_takes_no_more_and_gives_them_up() {
+        let line = format!("{}\n", "x".repeat(200));
+        let octets = line.repeat(FULL / line.len() + 1);
+        let mut full = Subscriptions::parse(octets.as_bytes());
+        assert!(full.is_full() && !full.add(&folder("a")));
+        assert_eq!(full.octets(), octets.as_bytes());
+        assert!(full.remove(&folder(&"x".repeat(200))) && full.add(&folder("a")));
     }
 
     #[test]

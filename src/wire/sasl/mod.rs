@@ -1,9 +1,11 @@
 //! SASL (RFC 4422): logins as a conversation of challenges and responses, both sides. Here stand the octets that
-//! mechanisms exchange; how a protocol wraps them (base64, `*` to cancel, `=` for an empty initial response) is its own matter.
+//! mechanisms exchange, and the lines that carry them (`coded`); what stands around those is a protocol's own matter.
 
+pub use coded::challenge;
 use std::fmt;
 use zeroize::Zeroizing;
 
+mod coded;
 pub mod login;
 pub mod plain;
 
@@ -79,6 +81,10 @@ pub enum Refused {
     Malformed,
     /// It wants to act for somebody else.
     ForAnother,
+    /// The line that it stands in can't be decoded.
+    NotBase64,
+    /// The client wants to end it.
+    Cancelled,
 }
 
 /// What a server says to a response.

@@ -8,12 +8,17 @@ use crate::{
     sys::{clock::Clock, random},
     wire::imap::server::{Answer, Code, Refusal},
 };
-use std::{io::Write as _, time::SystemTime};
+use std::{
+    io::Write as _,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 /// A message being appended.
 pub(super) struct Appending<S: Store> {
     draft: S::Draft,
     place: Place,
+    size: u64,
 }
 
 impl<S: Store + 'static> Appending<S> {
@@ -26,11 +31,12 @@ impl<S: Store + 'static> Appending<S> {
         size: u64,
     ) -> Result<Appending<S>, Refusal> {
         let quota = user.account.as_ref().and_then(|(account, _)| account.quota);
-        let of = folder.clone();
+        let (of, serve) = (folder.clone(), Arc::clone(&user.serve));
         let begun = user.ask(move |store, home| {
             store.status(home, &of)?;
             if let Some(quota) = quota
-                && store.usage(home)?.saturating_add(size) > quota
+                && serve.usage.of(&home.account, Instant::now(), || store.usage(home))?.saturating_add(size)
+                    > quota
             {
                 return Ok(None);
             }
@@ -38,7 +44,7 @@ impl<S: Store + 'static> Appending<S> {
             Ok(Some(store.draft(home, LineEnds::Unknown)?))
         });
         match begun.await? {
-            Some(draft) => Ok(Appending { draft, place: Place { folder, flags, date } }),
+            Some(draft) => Ok(Appending { draft, place: Place { folder, flags, date }, size }),
             None => Err(Refusal::new(Code::OverQuota, "The account is full")),
         }
     }
@@ -59,12 +65,16 @@ impl<S: Store + 'static> Appending<S> {
 
     /// Makes it durable.
     pub(super) async fn end(mut self, user: &User<S>) -> Answer {
+        let serve = Arc::clone(&user.serve);
         let appended = user.ask(move |store, home| {
             self.draft.seal()?;
             let key = DeliveryKey::first(random::queue_id(&Clock::system()));
             let act = Act::Append { draft: self.draft, place: self.place, key };
             match store.apply(home, vec![act]).outcomes.pop() {
-                Some(Ok(Done::Appended { uid_validity, uid })) => Ok((uid_validity, uid)),
+                Some(Ok(Done::Appended { uid_validity, uid })) => {
+                    serve.usage.add(&home.account, self.size);
+                    Ok((uid_validity, uid))
+                }
                 Some(Err(fault)) => Err(fault),
                 _ => Err(Fault::Cannot("it has no UID")),
             }

@@ -1,10 +1,11 @@
 //! One IMAP connection: answers what its session asks. Folders and messages are asked of the store on threads that may
 //! block.
 //!
-//! `selected` has what is asked of the selected folder, `message` how messages are read, `search` how their text is searched, `append` how
-//! one comes in.
+//! `selected` has what is asked of the selected folder, `message` how messages are read, `search` how they are searched, `append` how one
+//! comes in, `folders` which ones every account has.
 
 mod append;
+mod folders;
 mod message;
 mod search;
 mod selected;
@@ -13,6 +14,7 @@ use super::{Serve, Settings, client::Client};
 use crate::{
     account::Account,
     agent::daemon::{blocking, limits::UserSeat, login::Login},
+    mail::query::Uid,
     net::{
         accept::Closing,
         converse::{Agent, Manners, Trouble, converse},
@@ -29,21 +31,25 @@ use append::Appending;
 use selected::Selected;
 use std::{io, sync::Arc};
 
-/// Lets a connection talk until it ends.
+/// Lets a connection talk until it ends. With an account it is logged in from the start.
 pub(super) async fn session<S: Store + 'static>(
     serve: Arc<Serve<S>>,
     settings: Arc<Settings>,
-    client: Client,
+    (client, account): (Client, Option<Account>),
     door: &'static str,
     closing: Closing,
     link: Link<Wire>,
     role: Role,
 ) {
-    let known = Known { login: false, plaintext_login: client.may_be_plain(&settings) };
+    let known = Known { login: account.is_some(), plaintext_login: client.may_be_plain(&settings) };
     let mut session = Server::new(Arc::new(settings.imap(door)), known);
-    let user = User { serve, client, account: None };
-    let mut agent =
-        Imap { user, settings, closing, drained: false, selected: None, appending: None, identified: false };
+    let mut user = User { serve, client, account: None };
+    if let Some(account) = account
+        && let Some(seat) = user.serve.limits.sit(&account.id, usize::MAX)
+    {
+        user.begin(&settings, account, seat).await;
+    }
+    let mut agent = Imap { user, settings, closing, selected: None, appending: None, identified: false };
     // The agent was told of any trouble.
     let _ = converse(&mut session, &mut agent, link, &role, &Manners::SERVER).await;
     if let Some((account, _)) = &agent.user.account {
@@ -56,7 +62,6 @@ struct Imap<S: Store> {
     user: User<S>,
     settings: Arc<Settings>,
     closing: Closing,
-    drained: bool,
     selected: Option<Selected<S>>,
     appending: Option<Appending<S>>,
     /// The peer has said what it is; once is enough for the log.
@@ -88,6 +93,19 @@ impl<S: Store + 'static> User<S> {
         }
     }
 
+    /// Something was removed, so that there is room for other things.
+    fn removed(&self) {
+        if let Some((account, _)) = &self.account {
+            self.serve.usage.forget(&account.id);
+        }
+    }
+
+    /// What was announced can't be told. The session ends, if it has told a part of it, for there are no words for that.
+    fn changed_under_us(&self, uid: Uid) {
+        let login = self.account.as_ref().map(|(account, _)| account.id.as_str()).unwrap_or_default();
+        tracing::warn!(client = self.client.name, login, uid, "a message changed while it was read");
+    }
+
     /// What the peer is told of a fault.
     fn refusal(&self, fault: Fault) -> Refusal {
         match fault {
@@ -106,11 +124,21 @@ impl<S: Store + 'static> User<S> {
         }
     }
 
+    /// Somebody is logged in: their account gets the folders that it is to have.
+    async fn begin(&mut self, settings: &Settings, account: Account, seat: UserSeat) {
+        tracing::info!(client = self.client.name, login = account.id, "logged in");
+        self.account = Some((account, seat));
+        let wanted = settings.folders.clone();
+        if !wanted.is_empty() {
+            // A fault stands in the log, and is no reason not to serve what there is.
+            let _ = self.ask(move |store, home| folders::make(store, home, &wanted)).await;
+        }
+    }
+
     async fn login(&mut self, settings: &Settings, credentials: Credentials) -> Answer {
         match self.client.login(&self.serve, settings, credentials).await {
             Login::Good(account, seat) => {
-                tracing::info!(client = self.client.name, login = account.id, "logged in");
-                self.account = Some((account, seat));
+                self.begin(settings, account, seat).await;
                 Answer::Done
             }
             Login::Wrong => refuse(Code::AuthenticationFailed, "Wrong login or password"),
@@ -160,7 +188,11 @@ impl<S: Store + 'static> Agent<Server> for Imap<S> {
                 })
             }
             Ask::Create(folder) => done(user.ask(move |store, home| store.create(home, &folder)).await),
-            Ask::Delete(folder) => done(user.ask(move |store, home| store.delete(home, &folder)).await),
+            Ask::Delete(folder) => {
+                let deleted = done(user.ask(move |store, home| store.delete(home, &folder)).await);
+                user.removed();
+                deleted
+            }
             Ask::Rename { from, to } => {
                 done(user.ask(move |store, home| store.rename(home, &from, &to)).await)
             }
@@ -211,7 +243,7 @@ impl<S: Store + 'static> Agent<Server> for Imap<S> {
             }
             Ask::Pause => Answer::Done,
             ask => match &mut self.selected {
-                Some(selected) => selected.answer(user, ask).await,
+                Some(selected) => selected.answer(user, &mut self.closing, ask).await,
                 None => confused(),
             },
         }
@@ -225,18 +257,10 @@ impl<S: Store + 'static> Agent<Server> for Imap<S> {
                 None => std::future::pending().await,
             }
         };
-        let closing = async {
-            if self.drained {
-                std::future::pending::<()>().await;
-            }
-            self.closing.wanted().await;
-        };
-        let event = tokio::select! {
-            () = closing => Event::Drain,
+        tokio::select! {
+            () = self.closing.once() => Event::Drain,
             () = stirred => Event::Changed,
-        };
-        self.drained |= event == Event::Drain;
-        event
+        }
     }
 
     fn trouble(&mut self, trouble: &Trouble) {

@@ -1,40 +1,66 @@
-//! SEARCH for the text of messages, which stores leave to who asks: each message is read in pieces, its parts decoded. What is found
-//! stands in the key as UIDs, and the store judges the rest.
+//! SEARCH, in slices: between them the session looks whether its client is still there, and others have their turn.
+//!
+//! What is cheap is asked first: of the whole folder what flags and UIDs tell, then chunk by chunk what sizes, dates and headers tell, and
+//! only of the messages for which that is not enough the text is read ([`text`]), once for all texts that the key names.
+
+mod text;
 
 use crate::{
-    mail::{
-        folder::FolderName,
-        header,
-        outline::{Outline, Part, Shape},
-        query::{Key, Uid, UidSet},
-        transfer::Decoder,
-    },
-    store::{Fault, Home, Store},
+    mail::query::{Key, Uid, UidSet},
+    store::{Fault, Store, search},
 };
-use encoding_rs::{Encoding, UTF_8};
-use std::{io::Read, ops::Range};
+use std::{collections::VecDeque, time::Instant};
+pub(super) use text::At;
+use text::{Reading, Wanted};
 
-/// What is read of a part at once.
-const PIECE: usize = 32 * 1024;
-/// The most octets of a header that are searched.
-const HEADER: u64 = 256 * 1024;
+/// Messages whose sizes, dates and headers are looked at together.
+const CHUNK: usize = 128;
 /// How deep keys may nest. The session has a bound, too.
 const DEPTH: usize = 100;
 
-/// A folder of the store's.
-type At<'a, S> = (&'a S, &'a Home, &'a FolderName);
+/// A search that goes on.
+pub(super) struct Searching<S: Store> {
+    /// What flags and UIDs decide.
+    cheap: Vec<Key>,
+    /// The rest of the key.
+    plan: Option<Plan>,
+    texts: Vec<Wanted>,
+    /// The messages that were not looked at; `None` before the first slice.
+    left: Option<std::vec::IntoIter<Uid>>,
+    /// Those that are looked at now, and what is known of them.
+    chunk: VecDeque<Uid>,
+    judged: Judged,
+    reading: Option<Reading<S::Octets>>,
+    found: UidSet,
+    /// Messages whose text was read.
+    read: usize,
+}
 
-/// The messages that a key describes.
-pub(super) fn search<S: Store>(at: At<'_, S>, key: Key) -> Result<UidSet, Fault> {
-    let (store, home, folder) = at;
-    let key = match has_text(&key, DEPTH) {
-        true => {
-            let all = store.search(home, folder, &Key::All)?;
-            resolve(at, key, &all, DEPTH)?
-        }
-        false => key,
-    };
-    store.search(home, folder, &key)
+/// What became of a slice.
+pub(super) enum Slice<S: Store> {
+    /// There is more to do.
+    More(Box<Searching<S>>),
+    /// All that was found.
+    Done(UidSet),
+}
+
+/// A key without its texts.
+enum Plan {
+    Plain(Key),
+    Text(usize),
+    /// Of those that the keys describe, the ones that the others do.
+    All(Vec<Key>, Vec<Plan>),
+    Any(Box<Plan>, Box<Plan>),
+    Not(Box<Plan>),
+}
+
+/// What is known of a chunk.
+enum Judged {
+    Known(UidSet),
+    Text(usize),
+    All(Vec<Judged>),
+    Any(Box<Judged>, Box<Judged>),
+    Not(Box<Judged>),
 }
 
 fn has_text(key: &Key, depth: usize) -> bool {
@@ -48,130 +74,167 @@ fn has_text(key: &Key, depth: usize) -> bool {
     }
 }
 
-/// Puts UIDs in the place of texts. Only `among` these messages is looked: those that the rest of the key leaves.
-fn resolve<S: Store>(at: At<'_, S>, key: Key, among: &UidSet, depth: usize) -> Result<Key, Fault> {
-    let Some(depth) = depth.checked_sub(1) else {
-        return Err(Fault::Cannot("the search is nested too deeply"));
-    };
-    Ok(match key {
-        Key::Body(text) => Key::Uid(holding(at, &text, false, among)?),
-        Key::Text(text) => Key::Uid(holding(at, &text, true, among)?),
-        Key::Not(key) => Key::Not(Box::new(resolve(at, *key, among, depth)?)),
-        Key::Or(one, two) => {
-            Key::Or(Box::new(resolve(at, *one, among, depth)?), Box::new(resolve(at, *two, among, depth)?))
-        }
-        Key::And(keys) => {
-            let (texts, mut plain): (Vec<Key>, Vec<Key>) =
-                keys.into_iter().partition(|key| has_text(key, depth));
-            let (store, home, folder) = at;
-            plain.push(Key::Uid(among.clone()));
-            let left = store.search(home, folder, &Key::And(plain))?;
-            let mut all = vec![Key::Uid(left.clone())];
-            for key in texts {
-                all.push(resolve(at, key, &left, depth)?);
+impl Plan {
+    /// Takes the texts out of a key; the same one is looked for once.
+    fn of(key: Key, texts: &mut Vec<Wanted>, depth: usize) -> Result<Plan, Fault> {
+        let depth = depth.checked_sub(1).ok_or(Fault::Cannot("the search is nested too deeply"))?;
+        let mut text = |wanted: Wanted| {
+            let at = texts.iter().position(|known| *known == wanted).unwrap_or_else(|| {
+                texts.push(wanted);
+                texts.len().saturating_sub(1)
+            });
+            Plan::Text(at)
+        };
+        Ok(match key {
+            Key::Body(wanted) => text(Wanted::new(&wanted, false)),
+            Key::Text(wanted) => text(Wanted::new(&wanted, true)),
+            Key::And(keys) => {
+                let (with, plain): (Vec<Key>, Vec<Key>) =
+                    keys.into_iter().partition(|key| has_text(key, depth));
+                let with = with.into_iter().map(|key| Plan::of(key, texts, depth));
+                Plan::All(plain, with.collect::<Result<_, _>>()?)
             }
-            Key::And(all)
-        }
-        other => other,
-    })
+            key if !has_text(&key, depth) => Plan::Plain(key),
+            Key::Or(one, two) => {
+                Plan::Any(Box::new(Plan::of(*one, texts, depth)?), Box::new(Plan::of(*two, texts, depth)?))
+            }
+            Key::Not(key) => Plan::Not(Box::new(Plan::of(*key, texts, depth)?)),
+            key => Plan::Plain(key),
+        })
+    }
+
+    /// Asks the store what it knows of `among`.
+    fn judge<S: Store>(&self, at: At<'_, S>, among: &UidSet) -> Result<Judged, Fault> {
+        let ask = |keys: &[Key]| {
+            let mut all = vec![Key::Uid(among.clone())];
+            all.extend_from_slice(keys);
+            at.store.search(at.home, at.folder, &Key::And(all))
+        };
+        Ok(match self {
+            Plan::Plain(key) => Judged::Known(ask(std::slice::from_ref(key))?),
+            Plan::Text(text) => Judged::Text(*text),
+            Plan::All(keys, plans) => {
+                let left = if keys.is_empty() { among.clone() } else { ask(keys)? };
+                let mut all = vec![Judged::Known(left.clone())];
+                for plan in plans.iter().filter(|_| !left.is_empty()) {
+                    all.push(plan.judge(at, &left)?);
+                }
+                Judged::All(all)
+            }
+            Plan::Any(one, two) => {
+                Judged::Any(Box::new(one.judge(at, among)?), Box::new(two.judge(at, among)?))
+            }
+            Plan::Not(plan) => Judged::Not(Box::new(plan.judge(at, among)?)),
+        })
+    }
 }
 
-/// Those of `among` that hold the text in their bodies, or in their headers where that counts.
-fn holding<S: Store>(at: At<'_, S>, text: &str, in_header: bool, among: &UidSet) -> Result<UidSet, Fault> {
-    let wanted = text.to_lowercase();
-    let mut found = UidSet::default();
-    for uid in among.iter() {
-        match holds(at, uid, &wanted, in_header) {
-            Ok(true) => found.insert(uid),
-            // One that went meanwhile holds nothing.
-            Ok(false) | Err(Fault::NoMessage) => {}
-            Err(fault) => return Err(fault),
+impl Judged {
+    /// Whether the key describes a message, given what is known of its texts; `None` where that is too little.
+    fn decide(&self, uid: Uid, text: &impl Fn(usize) -> Option<bool>) -> Option<bool> {
+        match self {
+            Judged::Known(uids) => Some(uids.contains(uid)),
+            Judged::Text(at) => text(*at),
+            Judged::All(all) => {
+                let mut whole = Some(true);
+                for one in all {
+                    match one.decide(uid, text) {
+                        Some(false) => return Some(false),
+                        Some(true) => {}
+                        None => whole = None,
+                    }
+                }
+                whole
+            }
+            Judged::Any(one, two) => match (one.decide(uid, text), two.decide(uid, text)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (Some(false), Some(false)) => Some(false),
+                _ => None,
+            },
+            Judged::Not(one) => one.decide(uid, text).map(|is| !is),
         }
     }
-    Ok(found)
 }
 
-fn holds<S: Store>(at: At<'_, S>, uid: Uid, wanted: &str, in_header: bool) -> Result<bool, Fault> {
-    let (store, home, folder) = at;
-    let outline = Outline::read(store.read(home, folder, uid, 0..u64::MAX)?)?;
-    if let Some(message) = outline.parts.first().filter(|_| in_header) {
-        let mut octets = Vec::new();
-        let range = wire(&message.header);
-        store.read(home, folder, uid, range)?.take(HEADER).read_to_end(&mut octets)?;
-        if header::fields(&octets).any(|field| field.text().to_lowercase().contains(wanted)) {
-            return Ok(true);
+impl<S: Store> Searching<S> {
+    /// A search that has not begun.
+    pub(super) fn new(key: Key) -> Result<Searching<S>, Fault> {
+        let keys = if let Key::And(keys) = key { keys } else { vec![key] };
+        let (cheap, rest): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(search::is_cheap);
+        let mut texts = Vec::new();
+        let plan = match rest.is_empty() {
+            true => None,
+            false => Some(Plan::of(Key::And(rest), &mut texts, DEPTH)?),
+        };
+        Ok(Searching {
+            cheap,
+            plan,
+            texts,
+            left: None,
+            chunk: VecDeque::new(),
+            judged: Judged::Known(UidSet::default()),
+            reading: None,
+            found: UidSet::default(),
+            read: 0,
+        })
+    }
+
+    /// True when one short look at the folder's list is all that is left to do.
+    pub(super) fn is_quick(&self) -> bool {
+        self.plan.is_none()
+    }
+
+    /// Searches until it is that late, or a little later: to the end of what was begun.
+    pub(super) fn slice(mut self: Box<Self>, at: At<'_, S>, until: Instant) -> Result<Slice<S>, Fault> {
+        loop {
+            if self.step(at)? {
+                tracing::debug!(read = self.read, found = self.found.len(), "searched");
+                return Ok(Slice::Done(self.found));
+            }
+            if Instant::now() >= until {
+                return Ok(Slice::More(self));
+            }
         }
     }
-    let texts = outline.parts.iter().filter(|part| part.shape == Shape::Leaf && part.media.kind == "text");
-    for part in texts {
-        if part_holds(part, store.read(home, folder, uid, wire(&part.body))?, wanted)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
 
-fn wire(span: &crate::mail::outline::Span) -> Range<u64> {
-    span.start.wire..span.end.wire
-}
-
-/// Reads a part's text, decoded, through a window as wide as what is wanted.
-fn part_holds(part: &Part, mut from: impl Read, wanted: &str) -> Result<bool, Fault> {
-    let charset = part.media.params.raw("charset").unwrap_or_default();
-    // What says nothing, or ASCII, and is more than that, is UTF-8 nowadays.
-    let plain = charset.is_empty() || charset.eq_ignore_ascii_case(b"us-ascii");
-    let charset = Encoding::for_label(charset).filter(|_| !plain).unwrap_or(UTF_8);
-    let mut letters = charset.new_decoder();
-    let mut decoder = Decoder::new(part.transfer());
-    let (mut piece, mut octets, mut window) = (vec![0; PIECE], Vec::new(), String::new());
-    loop {
-        let read = from.read(&mut piece)?;
-        octets.clear();
-        match read {
-            0 => decoder.finish(&mut octets),
-            read => decoder.push(piece.get(..read).unwrap_or_default(), &mut octets),
+    /// Does a little; true at the end.
+    fn step(&mut self, at: At<'_, S>) -> Result<bool, Fault> {
+        if let Some(mut reading) = self.reading.take() {
+            let ended = match reading.step(at, &self.texts) {
+                Ok(ended) => ended,
+                // One that went meanwhile is not found.
+                Err(Fault::NoMessage) => return Ok(false),
+                Err(fault) => return Err(fault),
+            };
+            match self.judged.decide(reading.uid, &|text| reading.holds(text, ended)) {
+                Some(true) => self.found.insert(reading.uid),
+                Some(false) => {}
+                None => self.reading = Some(reading),
+            }
+        } else if let Some(uid) = self.chunk.pop_front() {
+            match self.judged.decide(uid, &|_| None) {
+                Some(true) => self.found.insert(uid),
+                Some(false) => {}
+                None => {
+                    self.read = self.read.saturating_add(1);
+                    self.reading = Some(Reading::new(uid, &self.texts));
+                }
+            }
+        } else if let Some(left) = &mut self.left {
+            self.chunk = left.take(CHUNK).collect();
+            let Some(plan) = self.plan.as_ref().filter(|_| !self.chunk.is_empty()) else { return Ok(true) };
+            self.judged = plan.judge(at, &self.chunk.iter().copied().collect())?;
+        } else {
+            let all = at.store.search(at.home, at.folder, &Key::And(std::mem::take(&mut self.cheap)))?;
+            if self.plan.is_none() {
+                self.found = all;
+                return Ok(true);
+            }
+            self.left = Some(all.iter().collect::<Vec<_>>().into_iter());
         }
-        let mut text = String::new();
-        text.reserve(letters.max_utf8_buffer_length(octets.len()).unwrap_or(0));
-        let _ = letters.decode_to_string(&octets, &mut text, read == 0);
-        window.push_str(&text.to_lowercase());
-        if window.contains(wanted) {
-            return Ok(true);
-        }
-        if read == 0 {
-            return Ok(false);
-        }
-        let mut from = window.len().saturating_sub(wanted.len());
-        while !window.is_char_boundary(from) {
-            from = from.saturating_sub(1);
-        }
-        window.drain(..from);
+        Ok(false)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_is_searched_decoded_without_case_and_across_pieces() {
-        let far = format!("{}Stra\u{df}e\r\n", "filling ".repeat(PIECE / 8 - 1));
-        for (message, wanted, found) in [
-            ("\r\nhello World\r\n".to_owned(), "WORLD", true),
-            ("\r\nhello World\r\n".to_owned(), "word", false),
-            ("Content-Transfer-Encoding: base64\r\n\r\naGVsbG8gV29ybGQ=\r\n".to_owned(), "o world", true),
-            (
-                "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=FC=DFe\r\n".to_owned(),
-                "gr\u{fc}\u{df}e",
-                true,
-            ),
-            (format!("\r\n{far}"), "filling stra\u{df}e", true),
-            ("\r\ngr\u{fc}n\r\n".to_owned(), "GR\u{dc}N", true),
-        ] {
-            let outline = Outline::of(message.as_bytes());
-            let part = &outline.parts[0];
-            let body = &message.as_bytes()[usize::try_from(part.body.start.at).unwrap()..];
-            assert_eq!(part_holds(part, body, &wanted.to_lowercase()).unwrap(), found, "{wanted} in {message:.60}");
-        }
-    }
-}
+mod tests;

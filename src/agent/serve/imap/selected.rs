@@ -3,13 +3,14 @@
 use super::{
     User, confused, done,
     message::{self, Opened, Outlines},
-    search,
+    search::{At, Searching, Slice},
 };
 use crate::{
     mail::{
         folder::FolderName,
         query::{ModSeq, Uid, UidSet},
     },
+    net::accept::Closing,
     store::{self, Act, Done, Fault, Scope, Store, Watching},
     wire::imap::server::{Answer, Ask, Changes, Code, Measure, Refusal, Row, Snapshot},
 };
@@ -20,6 +21,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
@@ -27,6 +29,8 @@ use tokio::sync::Notify;
 const ROWS: usize = 10_000;
 /// Keywords that are told at a selection, at most.
 const KEYWORDS: usize = 200;
+/// How long a search goes on before its session looks whether somebody waits for it.
+const SLICE: Duration = Duration::from_millis(100);
 
 /// A selected folder.
 pub(super) struct Selected<S: Store> {
@@ -45,6 +49,7 @@ pub(super) struct Selected<S: Store> {
     _watching: Mutex<Option<Watching>>,
     opened: Option<Opened<S>>,
     outlines: Outlines,
+    searching: Option<Box<Searching<S>>>,
 }
 
 impl<S: Store + 'static> Selected<S> {
@@ -89,6 +94,7 @@ impl<S: Store + 'static> Selected<S> {
             _watching: Mutex::new(Some(watching)),
             opened: None,
             outlines: Outlines::default(),
+            searching: None,
         };
         Ok((selected, snapshot))
     }
@@ -99,7 +105,7 @@ impl<S: Store + 'static> Selected<S> {
     }
 
     /// Answers what is asked of the folder.
-    pub(super) async fn answer(&mut self, user: &User<S>, ask: Ask) -> Answer {
+    pub(super) async fn answer(&mut self, user: &User<S>, closing: &mut Closing, ask: Ask) -> Answer {
         if self.rung.swap(false, Ordering::SeqCst) && !self.is_same(user).await {
             return Answer::Bye("The mailbox was made anew".into());
         }
@@ -126,17 +132,23 @@ impl<S: Store + 'static> Selected<S> {
             }
             Ask::Outline(uid) => self.outline(user, uid).await,
             Ask::Read { uid, range } => self.read(user, uid, range).await,
-            Ask::Search(key) => {
-                let found = user.ask(move |store, home| search::search((store, home, &folder), key)).await;
-                found.map_or_else(Answer::No, Answer::Found)
-            }
+            Ask::Search(key) => match Searching::new(key) {
+                Ok(searching) => self.search(user, closing, Box::new(searching)).await,
+                Err(fault) => Answer::No(user.refusal(fault)),
+            },
+            Ask::GoOn => match self.searching.take() {
+                Some(searching) => self.search(user, closing, searching).await,
+                None => confused(),
+            },
             Ask::Changes { since } => self.changes(user, since).await,
             Ask::Flag { uids, change, flags } => {
                 let act = Act::Flag { folder, uids, change, flags, unchanged_since: None };
                 done(self.apply(user, act).await.map(drop))
             }
             Ask::Expunge { uids } => {
-                done(self.apply(user, Act::Expunge { folder, uids, deleted_only: true }).await.map(drop))
+                let expunged = self.apply(user, Act::Expunge { folder, uids, deleted_only: true }).await;
+                user.removed();
+                done(expunged.map(drop))
             }
             Ask::Copy { uids, to } => copied(self.apply(user, Act::Copy { from: folder, uids, to }).await),
             Ask::Move { uids, to } => copied(self.apply(user, Act::Move { from: folder, uids, to }).await),
@@ -169,6 +181,41 @@ impl<S: Store + 'static> Selected<S> {
         applied.await
     }
 
+    /// A slice of a search, when it has its turn.
+    async fn search(
+        &mut self,
+        user: &User<S>,
+        closing: &mut Closing,
+        searching: Box<Searching<S>>,
+    ) -> Answer {
+        let quick = searching.is_quick();
+        let turn = async {
+            match quick {
+                true => None,
+                // It is never closed.
+                false => user.serve.searches.acquire().await.ok(),
+            }
+        };
+        let _turn = tokio::select! {
+            biased;
+            () = closing.wanted() => return Answer::Bye("Going down for a while; come back later".into()),
+            turn = turn => turn,
+        };
+        let folder = self.folder.clone();
+        let slice = user.ask(move |store, home| {
+            let until = Instant::now() + SLICE;
+            searching.slice(At { store, home, folder: &folder }, until)
+        });
+        match slice.await {
+            Ok(Slice::Done(found)) => Answer::Found(found),
+            Ok(Slice::More(searching)) => {
+                self.searching = Some(searching);
+                Answer::Searching
+            }
+            Err(refusal) => Answer::No(refusal),
+        }
+    }
+
     async fn outline(&mut self, user: &User<S>, uid: Uid) -> Answer {
         let (folder, known) = (self.folder.clone(), self.outlines.get(uid));
         match user.ask(move |store, home| message::outline((store, home, &folder), known, uid)).await {
@@ -187,6 +234,9 @@ impl<S: Store + 'static> Selected<S> {
         match user.ask(move |store, home| message::read((store, home, &folder), kept, uid, range)).await {
             Ok((opened, octets)) => {
                 self.opened = opened;
+                if octets.as_ref().is_none_or(Vec::is_empty) {
+                    user.changed_under_us(uid);
+                }
                 Answer::Octets(octets)
             }
             Err(refusal) => Answer::No(refusal),
@@ -256,9 +306,9 @@ fn first_look(
             if !row.flags.seen {
                 unseen = unseen.or(Some(row.uid));
             }
-            for keyword in &row.flags.keywords {
+            for keyword in row.flags.names().filter(|name| !name.starts_with('\\')) {
                 if keywords.len() < KEYWORDS && !keywords.contains(keyword) {
-                    keywords.insert(keyword.clone());
+                    keywords.insert(keyword.to_owned());
                 }
             }
         }

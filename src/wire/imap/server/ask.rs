@@ -99,8 +99,10 @@ pub enum Ask {
         /// Octets, counted with CR LF line ends.
         range: Range<u64>,
     },
-    /// The messages of the selected folder that a key describes. Answer: `Found`.
+    /// The messages of the selected folder that a key describes. Answer: `Found`; or `Searching`, after which [`Ask::GoOn`] comes.
     Search(Key),
+    /// More of the search that was answered with `Searching`. Answer: as for `Search`.
+    GoOn,
     /// What changed in the selected folder after `since`. Answer: `Changes`.
     Changes {
         /// A modseq out of an earlier answer about this folder.
@@ -190,6 +192,8 @@ pub enum Answer {
     Octets(Option<Vec<u8>>),
     /// The messages found.
     Found(UidSet),
+    /// The search is not at its end, but has taken a while: the session looks whether its peer is still there.
+    Searching,
     /// What changed.
     Changes(Changes),
     /// A chunk is taken; here is its buffer.

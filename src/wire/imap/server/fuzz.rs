@@ -310,7 +310,8 @@ impl Agent {
                 ok.then(|| Answer::Octets(self.octets(uid, range)))
             }
             Ask::Search(_) if refuse => no(),
-            Ask::Search(_) => {
+            Ask::Search(_) | Ask::GoOn if self.asked.is_multiple_of(3) => Some(Answer::Searching),
+            Ask::Search(_) | Ask::GoOn => {
                 let mailbox = self.selected.as_ref()?;
                 Some(Answer::Found(mailbox.uids.iter().copied().collect()))
             }

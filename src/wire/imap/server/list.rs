@@ -21,6 +21,13 @@ const USES: [(&str, &[&str]); 5] = [
     ("\\Archive", &["Archive", "Archives"]),
 ];
 
+/// The use that a folder's name stands for, if any.
+pub fn special_use(folder: &FolderName) -> Option<&'static str> {
+    let [only] = folder.levels() else { return None };
+    let is_usual = |usual: &&[&str]| usual.iter().any(|name| name.eq_ignore_ascii_case(only));
+    USES.iter().find(|(_, usual)| is_usual(usual)).map(|(attribute, _)| *attribute)
+}
+
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {

@@ -12,7 +12,6 @@ use crate::wire::{
     sasl::{self, Credentials, Exchange, Mechanism},
     session::Step,
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 /// Waits for the handshake.
@@ -101,13 +100,7 @@ pub(super) fn authenticate(
 ) -> Result<Next, Bad> {
     arguments.space()?;
     let name = arguments.atom()?;
-    let initial = match arguments.take(b' ') {
-        false => None,
-        true => match arguments.run(|octet| octet != b' ') {
-            b"=" => Some(Zeroizing::new(Vec::new())),
-            coded => Some(decode(coded)?),
-        },
-    };
+    let initial = arguments.take(b' ').then(|| arguments.run(|octet| octet != b' '));
     arguments.end()?;
     if let Some(outcome) = in_the_clear(cx) {
         return Ok(cx.answer(command, &outcome, out));
@@ -115,20 +108,14 @@ pub(super) fn authenticate(
     let Some(mechanism) = Mechanism::parse(name) else {
         return Ok(cx.answer(command, &Outcome::no(Code::Cannot, "Unknown mechanism"), out));
     };
-    let begun = Exchange::begin(mechanism, initial.as_ref().map(|octets| octets.as_slice()));
-    Ok(follow(cx, command.clone(), begun, out))
-}
-
-/// Decodes base64 as the grammar has it: no empty one.
-fn decode(coded: &[u8]) -> Result<Zeroizing<Vec<u8>>, Bad> {
-    STANDARD.decode(coded).map(Zeroizing::new).ok().filter(|octets| !octets.is_empty()).ok_or(NOT_BASE64)
+    Ok(follow(cx, command.clone(), Exchange::begin_coded(mechanism, initial), out))
 }
 
 fn follow(cx: &mut Cx, command: Command, step: Result<sasl::Step, sasl::Refused>, out: &mut Vec<u8>) -> Next {
     match step {
         Ok(sasl::Step::Challenge(challenge, exchange)) => {
             out.extend_from_slice(b"+ ");
-            out.extend_from_slice(STANDARD.encode(challenge).as_bytes());
+            out.extend_from_slice(sasl::challenge(challenge).as_bytes());
             out.extend_from_slice(b"\r\n");
             cx.fresh = true;
             Next::On(State::Response(ExpectResponse { command, exchange }))
@@ -147,6 +134,8 @@ fn refuse(cx: &mut Cx, command: &Command, refused: sasl::Refused, out: &mut Vec<
     let outcome = match refused {
         sasl::Refused::Malformed => Outcome::Bad("That is no login".into()),
         sasl::Refused::ForAnother => Outcome::no(Code::AuthorizationFailed, "Nobody acts for another here"),
+        sasl::Refused::NotBase64 => Outcome::Bad(NOT_BASE64.to_string().into()),
+        sasl::Refused::Cancelled => Outcome::Bad("Cancelled".into()),
     };
     cx.answer(command, &outcome, out)
 }
@@ -171,16 +160,8 @@ impl ExpectResponse {
     }
 
     fn line(self, cx: &mut Cx, line: &[u8], out: &mut Vec<u8>) -> Next {
-        if line == b"*" {
-            return cx.answer(&self.command, &Outcome::Bad("Cancelled".into()), out);
-        }
-        match STANDARD.decode(line).map(Zeroizing::new) {
-            Ok(octets) => {
-                let step = self.exchange.handle(&octets);
-                follow(cx, self.command, step, out)
-            }
-            Err(_) => cx.bad(&self.command, NOT_BASE64, out),
-        }
+        let step = self.exchange.handle_coded(line);
+        follow(cx, self.command, step, out)
     }
 }
 

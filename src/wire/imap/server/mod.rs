@@ -19,6 +19,7 @@ mod fetch;
 mod folders;
 mod fuzz;
 mod idle;
+mod keywords;
 mod list;
 mod login;
 mod reader;
@@ -40,6 +41,7 @@ pub use ask::{
     Answer, Ask, Changes, Code, Event, HEAD, HEADS, Head, Listed, Measure, Refusal, Row, Snapshot, Status,
 };
 pub use fuzz::fuzz;
+pub use list::special_use;
 use reader::{Reader, Room};
 use respond::{Command, Outcome};
 pub use settings::{Budget, Known, Limits, Settings, Tls};

@@ -1,7 +1,7 @@
 //! SEARCH (RFC 3501 section 6.4.4): keys are read into [`Key`], which the agent's store understands.
 
 use super::{
-    Answer, Ask, Code, Cx, Refusal,
+    Answer, Ask, Code, Cx, Refusal, Server,
     respond::{Command, Outcome},
     state::{Next, State},
     view::View,
@@ -11,17 +11,31 @@ use crate::{
         query::{Key, UidSet},
         words,
     },
-    wire::imap::{
-        date, print,
-        set::SequenceSet,
-        token::{Bad, Tokens},
+    wire::{
+        imap::{
+            date, print,
+            set::SequenceSet,
+            token::{Bad, Tokens},
+        },
+        session::{Session as _, Step},
     },
 };
+use std::time::Duration;
 
-/// Waits for the messages found.
+/// Waits for the messages found. Between the slices of a long search it looks, without waiting, whether its client is still
+/// there: one that closed may only have nothing more to say, and is told something, which shows whether it listens.
 pub(super) struct AwaitFound {
     command: Command,
+    /// Slices so far.
+    slices: u32,
+    /// The octets that are there are known, and more were asked for.
+    looked: bool,
+    /// The client says nothing more.
+    over: bool,
 }
+
+/// A client that waits hears something every so many slices.
+const SILENCE: u32 = 100;
 
 /// How deep keys may stand in each other.
 const DEPTH_MAX: usize = 50;
@@ -60,7 +74,7 @@ pub(super) fn search(
         }
         arguments.space()?;
     }
-    let state = AwaitFound { command: command.clone() };
+    let state = AwaitFound { command: command.clone(), slices: 0, looked: false, over: false };
     Ok(Next::ask(State::Found(state), Ask::Search(Key::And(keys))))
 }
 
@@ -218,10 +232,39 @@ impl AwaitFound {
                 out.extend_from_slice(b"\r\n");
                 Outcome::OK
             }
+            Answer::Searching => return Some(self.look(out)),
             Answer::No(refusal) => Outcome::No(refusal),
             _ => return None,
         };
         Some(cx.finish(self.command, outcome, out))
+    }
+
+    /// Another slice is done.
+    fn look(mut self, out: &mut Vec<u8>) -> Next {
+        self.slices = self.slices.saturating_add(1);
+        self.looked = false;
+        if self.over || self.slices.is_multiple_of(SILENCE) {
+            out.extend_from_slice(b"* OK Searching\r\n");
+        }
+        Next::Turn(State::Found(self), Step::Read(Duration::ZERO))
+    }
+
+    /// Commands that came meanwhile wait. So many as a driver may keep, it looks behind them.
+    pub(super) fn octets(mut self, octets: &[u8]) -> Next {
+        match std::mem::replace(&mut self.looked, true) || octets.len() > Server::IN_MAX {
+            true => self.go_on(),
+            false => Next::Turn(State::Found(self), Step::Read(Duration::ZERO)),
+        }
+    }
+
+    /// Nothing is there.
+    pub(super) fn go_on(self) -> Next {
+        Next::ask(State::Found(self), Ask::GoOn)
+    }
+
+    /// Nothing will come any more.
+    pub(super) fn over(self) -> Next {
+        AwaitFound { over: true, ..self }.go_on()
     }
 }
 

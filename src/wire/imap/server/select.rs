@@ -91,17 +91,7 @@ impl AwaitSelected {
 
 /// What is told of a mailbox when it is selected.
 fn tell(view: &View, snapshot: &Snapshot, out: &mut Vec<u8>) {
-    let keywords: Vec<u8> =
-        snapshot.keywords.iter().flat_map(|name| [b" ", name.as_bytes()].concat()).collect();
-    let mut flags = |prefix: &[u8], flags: &[u8], suffix: &[u8]| {
-        [prefix, flags, suffix].iter().for_each(|piece| out.extend_from_slice(piece));
-    };
-    let all = [SYSTEM, keywords.as_slice()].concat();
-    flags(b"* FLAGS (", &all, b")\r\n");
-    match view.read_only {
-        true => flags(b"* OK [PERMANENTFLAGS (", b"", b")] Read only\r\n"),
-        false => flags(b"* OK [PERMANENTFLAGS (", &all, b" \\*)] Kept\r\n"),
-    }
+    view.tell_keywords(out);
     respond::counted(view.exists() as u64, "EXISTS", out);
     respond::counted(view.count_recent() as u64, "RECENT", out);
     if let Some(number) = snapshot.unseen.and_then(|uid| view.number(uid)) {
@@ -110,9 +100,6 @@ fn tell(view: &View, snapshot: &Snapshot, out: &mut Vec<u8>) {
     numbered("UIDVALIDITY", view.uid_validity, "Valid", out);
     numbered("UIDNEXT", view.uid_next, "Next", out);
 }
-
-/// The flags that every mailbox has.
-const SYSTEM: &[u8] = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft";
 
 /// `* OK [CODE 7] text`
 fn numbered(code: &str, number: u32, text: &str, out: &mut Vec<u8>) {

@@ -81,6 +81,7 @@ impl State {
             State::Response(state) => state.octets(cx, octets, out),
             State::Idle(state) => state.octets(cx, octets, out),
             State::Message(state) => state.octets(cx, octets, out),
+            State::Found(state) => (0, state.octets(octets)),
             // A driver gives no octets to the others.
             _ => (0, Next::Turn(State::Closed, Step::Close)),
         }
@@ -90,6 +91,8 @@ impl State {
     pub(super) fn other(self, cx: &mut Cx, input: Input<'_, Answer, Event>, out: &mut Vec<u8>) -> Next {
         match (input, self) {
             (Input::Begin, _) => small::greet(cx, out),
+            (Input::Deadline, State::Found(state)) => state.go_on(),
+            (Input::Eof, State::Found(state)) => state.over(),
             (Input::Deadline, State::Message(_)) => cx.close("Too slow", out),
             (Input::Deadline, _) => cx.close("Nothing was heard for too long", out),
             (Input::Event(Event::Drain), state) => {

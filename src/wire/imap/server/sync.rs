@@ -107,6 +107,7 @@ impl Syncing {
                 Some(self.rows(cx, out))
             }
             (Answer::Rows(rows), Some(left)) => {
+                view.learn_keywords(&rows, out);
                 self.print(cx, &rows, out);
                 // Those without a row are gone.
                 let last = rows.last().map_or(Uid::MAX, |row| row.uid);

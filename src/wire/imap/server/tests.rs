@@ -270,3 +270,48 @@ proptest! {
         prop_assert!(fuzz(&octets));
     }
 }
+
+#[test]
+fn a_long_search_looks_between_its_slices_whether_somebody_is_there() {
+    let mut server = selected(3);
+    let mut out = Vec::new();
+    let asks = |turn: Turn<Ask>| assert!(matches!(turn.step, Step::Ask(Ask::GoOn)) && turn.used == 0);
+    let looks = |turn: Turn<Ask>| {
+        assert!(matches!(turn.step, Step::Read(Duration::ZERO)) && turn.used == 0);
+    };
+    let turn = server.turn(Input::Octets(b"b SEARCH SUBJECT x\r\n"), &mut out);
+    assert!(matches!(turn.step, Step::Ask(Ask::Search(_))));
+    looks(server.turn(Input::Answer(Answer::Searching), &mut out));
+    asks(server.turn(Input::Deadline, &mut out));
+    // A command that came meanwhile is not looked at, but behind it.
+    looks(server.turn(Input::Answer(Answer::Searching), &mut out));
+    looks(server.turn(Input::Octets(b"c NOOP\r\n"), &mut out));
+    asks(server.turn(Input::Octets(b"c NOOP\r\nd NO"), &mut out));
+    // No more is read than a driver may be left with.
+    looks(server.turn(Input::Answer(Answer::Searching), &mut out));
+    asks(server.turn(Input::Octets(&[b'x'; Server::IN_MAX + 1]), &mut out));
+    assert_eq!(out, b"");
+    // One that has nothing more to say hears something, which fails where it is gone.
+    looks(server.turn(Input::Answer(Answer::Searching), &mut out));
+    asks(server.turn(Input::Eof, &mut out));
+    assert_eq!(out, b"");
+    for _ in 0..2 {
+        looks(server.turn(Input::Answer(Answer::Searching), &mut out));
+        assert_eq!(std::mem::take(&mut out), b"* OK Searching\r\n");
+        asks(server.turn(Input::Deadline, &mut out));
+    }
+    server.turn(Input::Answer(Answer::Found(UidSet::new([2..=2]))), &mut out);
+    assert_eq!(out, b"* SEARCH 2\r\nb OK SEARCH completed\r\n");
+}
+
+#[test]
+fn who_waits_long_for_a_search_hears_of_it_now_and_then() {
+    let mut server = selected(3);
+    let mut out = Vec::new();
+    server.turn(Input::Octets(b"b SEARCH SUBJECT x\r\n"), &mut out);
+    for _ in 0..250 {
+        server.turn(Input::Answer(Answer::Searching), &mut out);
+        server.turn(Input::Deadline, &mut out);
+    }
+    assert_eq!(out, b"* OK Searching\r\n".repeat(2));
+}

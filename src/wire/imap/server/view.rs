@@ -2,7 +2,8 @@
 //! client: a message keeps its number until the client was told of an EXPUNGE, however long the message is gone.
 
 use super::{
-    ask::{Changes, Snapshot},
+    ask::{Changes, Row, Snapshot},
+    keywords::Keywords,
     respond,
 };
 use crate::{
@@ -21,6 +22,7 @@ pub(super) struct View {
     /// How many messages the client was told of.
     told: usize,
     recent: UidSet,
+    keywords: Keywords,
     pub(super) uid_validity: u32,
     pub(super) uid_next: Uid,
     pub(super) modseq: ModSeq,
@@ -37,6 +39,7 @@ impl View {
             uids,
             gone: BTreeSet::new(),
             recent: snapshot.recent.clone(),
+            keywords: Keywords::new(&snapshot.keywords),
             uid_validity: snapshot.uid_validity,
             uid_next: snapshot.uid_next,
             modseq: snapshot.modseq,
@@ -164,6 +167,18 @@ impl View {
         self.uids.retain(|uid| !gone.contains(uid));
         self.told = left.min(known);
         self.gone.clear();
+    }
+
+    /// Tells which flags there are.
+    pub(super) fn tell_keywords(&self, out: &mut Vec<u8>) {
+        self.keywords.tell(self.read_only, out);
+    }
+
+    /// Tells it again, where messages whose flags are about to be told have a keyword that is new.
+    pub(super) fn learn_keywords(&mut self, rows: &[Row], out: &mut Vec<u8>) {
+        if self.keywords.learn(rows) {
+            self.tell_keywords(out);
+        }
     }
 
     /// Tells of messages that came.

@@ -1,4 +1,4 @@
-//! Logins: USER and PASS (RFC 1939 section 7), and AUTH (RFC 5034), which wraps a mechanism's octets in base64 lines.
+//! Logins: USER and PASS (RFC 1939 section 7), and AUTH (RFC 5034).
 
 use super::{
     Answer, Ask, Cx, Maildrop,
@@ -11,8 +11,6 @@ use crate::wire::{
     sasl::{self, Credentials, Exchange, Mechanism},
     session::Step,
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
-use zeroize::Zeroizing;
 
 /// The most octets of a line of an exchange (RFC 5034 section 4).
 const RESPONSE_MAX: usize = 12_288;
@@ -99,29 +97,22 @@ fn begin(arguments: &str) -> Result<sasl::Step, Reply> {
     let mechanism = Mechanism::parse(name)
         .filter(|mechanism| *mechanism == Mechanism::Plain)
         .ok_or(Reply::err("Unknown mechanism"))?;
-    let initial = match initial {
-        None => None,
-        Some("=") => Some(Zeroizing::new(Vec::new())),
-        Some(coded) => Some(decode(coded.as_bytes())?),
-    };
-    Exchange::begin(mechanism, initial.as_ref().map(|octets| octets.as_slice())).map_err(refused)
-}
-
-fn decode(coded: &[u8]) -> Result<Zeroizing<Vec<u8>>, Reply> {
-    STANDARD.decode(coded).map(Zeroizing::new).map_err(|_| NOT_BASE64)
+    Exchange::begin_coded(mechanism, initial.map(str::as_bytes)).map_err(refused)
 }
 
 fn refused(refused: sasl::Refused) -> Reply {
     match refused {
         sasl::Refused::Malformed => MALFORMED,
         sasl::Refused::ForAnother => WRONG,
+        sasl::Refused::NotBase64 => NOT_BASE64,
+        sasl::Refused::Cancelled => CANCELLED,
     }
 }
 
 fn follow(cx: &mut Cx, step: sasl::Step, out: &mut Vec<u8>) -> Next {
     match step {
         sasl::Step::Challenge(challenge, exchange) => {
-            Reply { status: Status::Challenge, code: None, text: STANDARD.encode(challenge).into() }
+            Reply { status: Status::Challenge, code: None, text: sasl::challenge(challenge).into() }
                 .print(out);
             cx.fresh = true;
             Next::On(State::Response(ExpectResponse { exchange }))
@@ -147,13 +138,10 @@ impl ExpectResponse {
             Framed::More => Next::Turn(State::Response(self), cx.read()),
             Framed::Flood => cx.close(&TOO_LONG, out),
             Framed::TooLong => cx.refuse(&TOO_LONG, idle(), out),
-            Framed::Line(b"*") => cx.refuse(&CANCELLED, idle(), out),
-            Framed::Line(line) => {
-                match decode(line).and_then(|octets| self.exchange.handle(&octets).map_err(refused)) {
-                    Ok(step) => follow(cx, step, out),
-                    Err(reply) => cx.refuse(&reply, idle(), out),
-                }
-            }
+            Framed::Line(line) => match self.exchange.handle_coded(line) {
+                Ok(step) => follow(cx, step, out),
+                Err(why) => cx.refuse(&refused(why), idle(), out),
+            },
         };
         cx.fresh |= matches!(next, Next::On(_));
         (used, next)

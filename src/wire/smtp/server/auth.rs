@@ -1,4 +1,4 @@
-//! AUTH (RFC 4954): wraps a mechanism's octets in base64 lines.
+//! AUTH (RFC 4954): carries the lines of an exchange.
 
 use super::{
     Answer, Ask, Cx,
@@ -12,9 +12,7 @@ use crate::wire::{
     session::Step,
     smtp::{command, reply::Reply},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// Waits for the response to a challenge.
 pub(super) struct ExpectResponse {
@@ -59,22 +57,15 @@ fn begin(cx: &Cx, arguments: &str) -> Result<sasl::Step, Reply> {
         }
         None => return Err(Reply::fixed(504, 5, 4, "Unknown mechanism")),
     };
-    let initial = match initial {
-        None => None,
-        Some("=") => Some(Zeroizing::new(Vec::new())),
-        Some(coded) => Some(decode(coded.as_bytes())?),
-    };
-    Exchange::begin(mechanism, initial.as_ref().map(|octets| octets.as_slice())).map_err(refused)
-}
-
-fn decode(coded: &[u8]) -> Result<Zeroizing<Vec<u8>>, Reply> {
-    STANDARD.decode(coded).map(Zeroizing::new).map_err(|_| NOT_BASE64)
+    Exchange::begin_coded(mechanism, initial.map(str::as_bytes)).map_err(refused)
 }
 
 fn refused(refused: sasl::Refused) -> Reply {
     match refused {
         sasl::Refused::Malformed => MALFORMED,
         sasl::Refused::ForAnother => WRONG,
+        sasl::Refused::NotBase64 => NOT_BASE64,
+        sasl::Refused::Cancelled => CANCELLED,
     }
 }
 
@@ -82,7 +73,7 @@ fn follow(cx: &mut Cx, step: sasl::Step, out: &mut Vec<u8>) -> Next {
     match step {
         sasl::Step::Challenge(challenge, exchange) => {
             out.extend_from_slice(b"334 ");
-            out.extend_from_slice(STANDARD.encode(challenge).as_bytes());
+            out.extend_from_slice(sasl::challenge(challenge).as_bytes());
             out.extend_from_slice(b"\r\n");
             cx.fresh = true;
             Next::On(State::Response(ExpectResponse { exchange }))
@@ -109,13 +100,10 @@ impl ExpectResponse {
             Framed::TooLong => cx.refuse(&TOO_LONG, idle(), out),
             // Its line ends a group too.
             Framed::Line(_) if octets.len() > used => cx.close(&EARLY, out),
-            Framed::Line(b"*") => cx.refuse(&CANCELLED, idle(), out),
-            Framed::Line(line) => {
-                match decode(line).and_then(|octets| self.exchange.handle(&octets).map_err(refused)) {
-                    Ok(step) => follow(cx, step, out),
-                    Err(reply) => cx.refuse(&reply, idle(), out),
-                }
-            }
+            Framed::Line(line) => match self.exchange.handle_coded(line) {
+                Ok(step) => follow(cx, step, out),
+                Err(why) => cx.refuse(&refused(why), idle(), out),
+            },
         };
         cx.fresh |= matches!(next, Next::On(_));
         (used, next)

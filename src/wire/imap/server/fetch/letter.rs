@@ -27,7 +27,8 @@ pub(super) struct Letter {
     head: Vec<u8>,
     /// `head` is all of it.
     whole: bool,
-    size: Option<u64>,
+    /// Its octets, as far as they were counted.
+    pub(super) size: Option<u64>,
     outline: Option<Box<Outline>>,
     /// Headers that do not lie in `head`: where they begin, their octets, and where the looking up ends.
     kept: Vec<(Range<u64>, Vec<u8>)>,

@@ -168,6 +168,9 @@ impl Fetching {
             (Answer::No(_), _) if self.begun => return Some(broken()),
             (Answer::No(refusal), _) => return Some(self.finish(cx, Outcome::No(refusal), out)),
             (Answer::Rows(rows), Stage::Rows) => {
+                if let Some(view) = cx.view.as_mut() {
+                    view.learn_keywords(&rows, out);
+                }
                 self.rows = rows;
                 return Some(self.measures_or_on(cx, out));
             }
@@ -317,7 +320,7 @@ impl Fetching {
             return self.skip();
         }
         for at in 0..self.items.len() {
-            self.tell_item(cx, uid, at, out);
+            self.tell_item(cx, uid, at, None, out);
         }
         self.close(cx, uid, out);
     }
@@ -351,7 +354,7 @@ impl Fetching {
                         letter.print(item, out);
                     }
                 }
-                Some(_) => self.tell_item(cx, uid, self.item, out),
+                Some(_) => self.tell_item(cx, uid, self.item, letter.size, out),
             }
             self.item = self.item.saturating_add(1);
         }
@@ -368,8 +371,8 @@ impl Fetching {
         true
     }
 
-    /// Tells an item that is not about content.
-    fn tell_item(&self, cx: &Cx, uid: Uid, at: usize, out: &mut Vec<u8>) {
+    /// Tells an item that is not about content. A size that is known from the content is better than one that was looked up.
+    fn tell_item(&self, cx: &Cx, uid: Uid, at: usize, size: Option<u64>, out: &mut Vec<u8>) {
         out.extend_from_slice(if at == 0 { b"" } else { b" " });
         match (self.items.get(at), self.measure(uid)) {
             (Some(Item::Uid), _) => {
@@ -379,7 +382,7 @@ impl Fetching {
             (Some(Item::Flags), _) => self.tell_flags(cx, uid, out),
             (Some(Item::Size), Some(measure)) => {
                 out.extend_from_slice(b"RFC822.SIZE ");
-                print::number(measure.octets, out);
+                print::number(size.unwrap_or(measure.octets), out);
             }
             (Some(Item::InternalDate), Some(measure)) => {
                 out.extend_from_slice(b"INTERNALDATE ");

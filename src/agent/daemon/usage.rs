@@ -15,7 +15,7 @@ const REMEMBERED: usize = 10_000;
 
 /// The sums, by account.
 #[derive(Debug, Default)]
-pub(super) struct Usage(Mutex<HashMap<String, Sum>>);
+pub(crate) struct Usage(Mutex<HashMap<String, Sum>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Sum {
@@ -26,7 +26,7 @@ struct Sum {
 impl Usage {
     /// The octets that `account` holds; `read` sums them up where that is not known at `now`. Of several threads that
     /// ask at once each may read.
-    pub(super) fn of(
+    pub(crate) fn of(
         &self,
         account: &str,
         now: Instant,
@@ -48,8 +48,13 @@ impl Usage {
         Ok(octets)
     }
 
+    /// Something of an account's was removed: its sum is read again.
+    pub(crate) fn forget(&self, account: &str) {
+        self.sums().remove(account);
+    }
+
     /// Adds what was delivered.
-    pub(super) fn add(&self, account: &str, octets: u64) {
+    pub(crate) fn add(&self, account: &str, octets: u64) {
         if let Some(sum) = self.sums().get_mut(account) {
             sum.octets = sum.octets.saturating_add(octets);
         }
@@ -83,7 +88,9 @@ mod tests {
         usage.add("stranger", 20);
         assert_eq!(at(9, "a", 500).unwrap(), 120);
         assert_eq!(at(10, "a", 500).unwrap(), 500);
-        assert_eq!(read, 3);
+        usage.forget("a");
+        assert_eq!(at(11, "a", 300).unwrap(), 300);
+        assert_eq!(read, 4);
     }
 
     #[test]
