@@ -147,6 +147,33 @@ fn a_folder_that_was_renumbered_is_fetched_anew_and_that_is_said() {
     assert!(state.contains("\nvalidity 18\n") && state.contains("\ntaken 1:10\n"), "{state}");
 }
 
+#[test]
+fn what_a_server_left_out_of_its_listing_is_never_taken_for_fetched() {
+    // A server for which the first half is not there for once, and one that counts all and lists only half.
+    for (hidden, counted) in [(1..=5, false), (1..=5, true), (6..=10, true), (4..=6, true)] {
+        let (house, source) = (House::new(), Source::new());
+        source.fill(10);
+        let url = source.url("imap");
+        source.hide(hidden.clone(), counted);
+        let half = into(&house, &url, &["--delete"]);
+        assert_eq!(half.status.code(), Some(if counted { 75 } else { 0 }), "{half:?}");
+        assert_eq!(said(&half).contains("leaves some out of its listing"), counted, "{half:?}");
+        assert_eq!(source.uids(), hidden.clone().collect::<Vec<_>>(), "what was not listed is not deleted");
+        source.hide([], false);
+        done(&into(&house, &url, &["--delete"]));
+        assert_eq!(kept(&house, ""), sent(1..=10), "{hidden:?}");
+        assert_eq!(source.uids(), [0; 0]);
+    }
+    // Without --delete only what may be new is listed: a listing that was not whole is no reason to begin behind it.
+    let (house, source) = (House::new(), Source::new());
+    source.fill(10);
+    source.hide(3..=4, true);
+    assert_eq!(into(&house, &source.url("imap"), &[]).status.code(), Some(75));
+    source.hide([], false);
+    done(&into(&house, &source.url("imap"), &[]));
+    assert_eq!(kept(&house, ""), sent(1..=10));
+}
+
 fn state_file(house: &House) -> std::path::PathBuf {
     let is_state = |path: &Path| {
         path.file_name().unwrap().to_str().unwrap().contains(":me@")

@@ -35,15 +35,32 @@ struct Shared {
     validity: u32,
     /// Hang up in the middle of this message.
     trap: Option<u32>,
+    /// Left out of IMAP's listings; and counted in EXISTS all the same.
+    hidden: (BTreeSet<u32>, bool),
     said: Vec<String>,
     /// Conversations of an earlier age are over.
     age: u32,
 }
 
+impl Shared {
+    /// What IMAP's numbers count.
+    fn seen(&self) -> impl Iterator<Item = &Message> {
+        let (hidden, counted) = &self.hidden;
+        self.messages.iter().filter(move |message| *counted || !hidden.contains(&message.uid))
+    }
+}
+
 impl Source {
     /// An empty one. The user is `me` and the password `secret`.
     pub fn new() -> Source {
-        let shared = Shared { messages: Vec::new(), validity: 17, trap: None, said: Vec::new(), age: 0 };
+        let shared = Shared {
+            messages: Vec::new(),
+            validity: 17,
+            trap: None,
+            hidden: Default::default(),
+            said: Vec::new(),
+            age: 0,
+        };
         let shared = Arc::new(Mutex::new(shared));
         let serve = |session: fn(&Mutex<Shared>, TcpStream)| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -100,6 +117,12 @@ impl Source {
     /// Hears no more of what is said in the conversations of now.
     pub fn hang_up(&self) {
         self.shared.lock().unwrap().age += 1;
+    }
+
+    /// Leaves these out of what IMAP lists of the folder, though it says OK. It counts them all the same, or is as if they
+    /// were not there.
+    pub fn hide(&self, uids: impl IntoIterator<Item = u32>, counted: bool) {
+        self.shared.lock().unwrap().hidden = (uids.into_iter().collect(), counted);
     }
 
     /// What was said since the last time: commands without tags.
@@ -220,7 +243,7 @@ fn imap(shared: &Mutex<Shared>, mut stream: TcpStream) {
             ("AUTHENTICATE", "PLAIN", "AG1lAHNlY3JldA==") => end = "OK [CAPABILITY IMAP4rev1 UIDPLUS] in",
             ("AUTHENTICATE", ..) => end = "NO [AUTHENTICATIONFAILED] no",
             ("SELECT" | "EXAMINE", "INBOX", _) => {
-                let (exists, validity) = (shared.messages.len(), shared.validity);
+                let (exists, validity) = (shared.seen().count(), shared.validity);
                 let next = shared.messages.iter().map(|message| message.uid + 1).max().unwrap_or(1);
                 let lines = format!(
                     "* {exists} EXISTS\r\n* OK [UIDVALIDITY {validity}]\r\n* OK [UIDNEXT {next}]\r\n"
@@ -230,9 +253,9 @@ fn imap(shared: &Mutex<Shared>, mut stream: TcpStream) {
             ("SELECT" | "EXAMINE", ..) => end = "NO no such folder",
             ("UID", "FETCH", set) => {
                 let trap = shared.trap;
-                for (message, number) in
-                    shared.messages.iter().zip(1..).filter(|(message, _)| holds(set, message.uid))
-                {
+                let seen = shared.seen().zip(1..).filter(|(message, _)| holds(set, message.uid));
+                for (message, number) in seen {
+                    let listed = !shared.hidden.0.contains(&message.uid);
                     let Message { uid, octets, flags } = message;
                     let size = octets.len();
                     if command.contains("BODY.PEEK[]") {
@@ -244,7 +267,7 @@ fn imap(shared: &Mutex<Shared>, mut stream: TcpStream) {
                         }
                         reply.extend(octets);
                         reply.extend(b")\r\n");
-                    } else {
+                    } else if listed {
                         let row = format!(
                             "* {number} FETCH (UID {uid} FLAGS ({flags}) INTERNALDATE \"21-Nov-1997 09:55:06 -0600\" RFC822.SIZE {size})\r\n"
                         );

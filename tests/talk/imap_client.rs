@@ -2,7 +2,7 @@
 //!
 //! Settings: `tls`, `login NAME SECRET`, `list all` or `list separator`, `folder NAME` and `write NAME` (read-write) in their order
 //! (without any: INBOX), `from UID` (1), `fetch UID...` (each line a wave; without any: all that is listed), `delete UID...`, and `then`, one
-//! for each thing that the agent is told: `folders NAME:SEPARATOR:HOLDS...`, `opened VALIDITY NEXT EXISTS`, `rows UID:FLAGS:DATE:SIZE ...`,
+//! for each thing that the agent is told: `folders NAME:SEPARATOR:HOLDS...`, `opened VALIDITY NEXT EXISTS`, `rows UID:FLAGS:DATE:SIZE ...`, `unlisted CODE`,
 //! `UID SIZE TEXT` (a whole message, escaped), `gone UID...`, `refused UID...`, `deleted`, `deleted CODE`, `no folder CODE`, `over`,
 //! `failed STAGE CODE`.
 
@@ -100,6 +100,7 @@ fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a, Cli
                     waves.push_back(rows.iter().map(|row| row.uid).collect());
                 }
             }
+            Ask::Unlisted(why) => tell(format!("unlisted {}.{}", why.subject, why.detail)),
             Ask::Wave => return Answer::Uids(waves.pop_front().unwrap_or_default()),
             Ask::Begin(octets) => {
                 size = octets;

@@ -4,7 +4,7 @@ use super::{
     Folders, News, Order, Target,
     letter::{self, Letter},
     name::{self, Name},
-    state::{Change, State},
+    state::{Change, Known, State},
 };
 use crate::{
     mail::{
@@ -194,10 +194,10 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
         &self.order.folders
     }
 
-    /// Of `uids`, those that are still to be fetched.
-    pub(super) fn untaken(&self, uids: &BTreeSet<Uid>) -> UidSet {
-        let known = self.state.known(&self.from.key);
-        uids.iter().copied().filter(|uid| !known.is_some_and(|known| known.taken().contains(*uid))).collect()
+    /// The server has more than it lists.
+    pub(super) fn unlisted(&mut self, why: Why) {
+        (self.tell)(News::Unlisted { folder: &self.from.shown, why: &why });
+        self.trouble.get_or_insert(why);
     }
 
     /// Says what is new, before it is fetched.
@@ -427,25 +427,25 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
         self.note(Change { back, ..Change::default() })
     }
 
-    /// UIDs up to `top` that are not among `present` will never be a message.
-    pub(super) fn pass(&mut self, top: Uid, present: &UidSet) -> Result<(), Why> {
+    /// No message has a UID up to the last of `listed` that is not among them.
+    pub(super) fn pass(&mut self, listed: &BTreeSet<Uid>) -> Result<(), Why> {
+        let known = self.state.known(&self.from.key).map(Known::looked_through).unwrap_or_default();
         let mut passed = Vec::new();
         let mut low = 1;
-        for range in present.ranges() {
-            if let Some(high) = range.start().checked_sub(1).filter(|high| *high >= low) {
-                passed.push(low..=high);
+        // What was taken once is no gap, whether it is listed or not.
+        for range in UidSet::new(known.ranges().chain(listed.iter().map(|uid| *uid..=*uid))).ranges() {
+            match range.start().checked_sub(1) {
+                Some(high) if high >= low && listed.last().is_some_and(|last| high < *last) => {
+                    passed.push(low..=high)
+                }
+                _ => {}
             }
             low = range.end().saturating_add(1);
         }
-        if low <= top {
-            passed.push(low..=top);
+        match passed.is_empty() {
+            true => Ok(()),
+            false => self.note(Change { passed: UidSet::new(passed), ..Change::default() }),
         }
-        let known = self.state.known(&self.from.key).map(|known| known.taken().clone()).unwrap_or_default();
-        let all = UidSet::new(known.ranges().chain(passed.iter().cloned()));
-        if all == known {
-            return Ok(());
-        }
-        self.note(Change { passed: UidSet::new(passed), ..Change::default() })
     }
 
     /// Forgets names that a maildrop has no more.

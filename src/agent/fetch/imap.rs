@@ -43,6 +43,7 @@ pub(super) async fn fetch<S: Store<Draft: 'static> + 'static>(
         opening: None,
         queue: VecDeque::new(),
         listed: BTreeSet::new(),
+        whole: true,
         announced: false,
         marked: 0,
         trouble: None,
@@ -64,6 +65,8 @@ struct Mailbox<'a, S: Store> {
     queue: VecDeque<Waiting>,
     /// All that the server listed of it.
     listed: BTreeSet<Uid>,
+    /// It listed all that it has.
+    whole: bool,
     announced: bool,
     /// Messages to be deleted.
     marked: u64,
@@ -90,6 +93,10 @@ impl<S: Store<Draft: 'static> + 'static> Mailbox<'_, S> {
             }
             Ask::Opened { validity, next, exists } => return self.opened(validity, next, exists),
             Ask::Rows(rows) => self.rows(rows),
+            Ask::Unlisted(why) => {
+                self.whole = false;
+                self.catch.unlisted(why);
+            }
             Ask::Wave => return self.wave().await,
             Ask::Begin(octets) => self.catch.begin(Some(octets))?,
             Ask::Piece(octets) => self.catch.piece(&octets)?,
@@ -161,6 +168,7 @@ impl<S: Store<Draft: 'static> + 'static> Mailbox<'_, S> {
         let Some(from) = self.opening.take() else { return Ok(Answer::Quit) };
         self.queue.clear();
         self.listed.clear();
+        self.whole = true;
         self.announced = false;
         self.catch.enter(From { validity, ..from })?;
         let first = match self.catch.deletes() {
@@ -205,9 +213,8 @@ impl<S: Store<Draft: 'static> + 'static> Mailbox<'_, S> {
         if self.catch.is_dry() {
             return Ok(Answer::Uids(Vec::new()));
         }
-        if let Some(&top) = self.listed.last() {
-            let left = self.catch.untaken(&self.listed);
-            self.catch.pass(top, &left)?;
+        if self.whole {
+            self.catch.pass(&self.listed)?;
         }
         let uids: Vec<Uid> = self.catch.deletable().iter().filter_map(Name::uid).collect();
         self.marked = uids.len() as u64;

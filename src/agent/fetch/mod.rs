@@ -109,6 +109,13 @@ pub enum News<'a> {
         /// Why.
         why: &'a Why,
     },
+    /// The server has more messages in the folder than it lists.
+    Unlisted {
+        /// The folder.
+        folder: &'a str,
+        /// What it said.
+        why: &'a Why,
+    },
     /// What there is to fetch.
     Folder {
         /// The folder.

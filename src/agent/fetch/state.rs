@@ -34,6 +34,8 @@ pub struct Known {
     /// Its UIDVALIDITY; 0 where there is none (POP3).
     pub validity: u32,
     taken: UidSet,
+    /// No message had these when the folder was listed. A server that shows one all the same is asked for it.
+    passed: UidSet,
     named: HashSet<String>,
     begun: BTreeMap<Name, u64>,
 }
@@ -54,20 +56,29 @@ impl Known {
 
     /// The lowest UID that may have to be fetched; `None` when there is none left.
     pub fn first_left(&self) -> Option<Uid> {
-        match self.taken.ranges().next() {
+        match self.looked_through().ranges().next() {
             Some(range) if *range.start() == 1 => range.end().checked_add(1),
             _ => Some(1),
         }
     }
 
-    /// The UIDs that were taken, and those that never will be a message.
-    pub fn taken(&self) -> &UidSet {
-        &self.taken
+    /// The UIDs that were taken, and those that no message had.
+    pub fn looked_through(&self) -> UidSet {
+        UidSet::new(self.taken.ranges().chain(self.passed.ranges()))
     }
 
     fn take(&mut self, uids: &UidSet) {
-        self.begun.retain(|name, _| !matches!(name, Name::Uid(uid) if uids.contains(*uid)));
+        self.forget_begun(uids);
         self.taken = UidSet::new(self.taken.ranges().chain(uids.ranges()));
+    }
+
+    fn pass(&mut self, uids: &UidSet) {
+        self.forget_begun(uids);
+        self.passed = UidSet::new(self.passed.ranges().chain(uids.ranges()));
+    }
+
+    fn forget_begun(&mut self, uids: &UidSet) {
+        self.begun.retain(|name, _| !matches!(name, Name::Uid(uid) if uids.contains(*uid)));
     }
 
     fn take_named(&mut self, name: &str) {
@@ -81,7 +92,7 @@ impl Known {
 pub struct Change {
     /// Their copies are durable.
     pub taken: Vec<Name>,
-    /// Also these UIDs, which are nobody's any more.
+    /// No message has these UIDs: they were not listed.
     pub passed: UidSet,
     /// It is certain that they have no copy, though they were begun.
     pub back: Vec<Name>,
@@ -239,10 +250,12 @@ impl State {
             return Ok(());
         }
         let mut lines = self.heading(folder);
-        let uids = |names: &[Name]| names.iter().filter_map(Name::uid).collect::<UidSet>();
-        let taken = UidSet::new(uids(&change.taken).ranges().chain(change.passed.ranges()));
+        let taken = change.taken.iter().filter_map(Name::uid).collect::<UidSet>();
         if !taken.is_empty() {
             lines += &format!("taken {taken}\n");
+        }
+        if !change.passed.is_empty() {
+            lines += &format!("passed {}\n", change.passed);
         }
         for name in change.taken.iter().filter(|name| name.uid().is_none()) {
             lines += &format!("taken {name}\n");
@@ -256,6 +269,7 @@ impl State {
         self.append(folder, &lines)?;
         let known = self.folders.entry(folder.to_owned()).or_default();
         known.take(&taken);
+        known.pass(&change.passed);
         for name in change.taken.iter() {
             if let Name::Uidl(name) = name {
                 known.take_named(name);
@@ -330,6 +344,9 @@ impl State {
             if !known.taken.is_empty() {
                 let _ = writeln!(text, "taken {}", known.taken);
             }
+            if !known.passed.is_empty() {
+                let _ = writeln!(text, "passed {}", known.passed);
+            }
             for name in &known.named {
                 let _ = writeln!(text, "taken {name}");
             }
@@ -377,9 +394,10 @@ fn read(text: &str, source: &str) -> Result<(BTreeMap<String, Known>, String), S
                 folders.insert(current.clone(), Known { validity, ..Known::default() });
             }
             (_, "taken") if pop3 => folders.entry(current.clone()).or_default().take_named(rest),
-            (_, "taken") => {
+            (_, "taken" | "passed") => {
                 let uids = uid_set(rest).ok_or_else(|| at("not a set of UIDs"))?;
-                folders.entry(current.clone()).or_default().take(&uids);
+                let known = folders.entry(current.clone()).or_default();
+                if word == "taken" { known.take(&uids) } else { known.pass(&uids) }
             }
             (_, "back" | "begin") => {
                 let (micros, name) = match (word, rest.split_once(' ')) {
@@ -467,6 +485,25 @@ mod tests {
     }
 
     #[test]
+    fn what_no_message_had_is_passed_over_and_is_not_taken() {
+        let scratch = Scratch::new("fetch-passed");
+        let mut state = open(&scratch, IMAP);
+        state.validate("INBOX", 17).unwrap();
+        let passed = UidSet::new([1..=2, 4..=4]);
+        state.note("INBOX", &Change { taken: vec![uid(3), uid(5)], passed, ..Change::default() }).unwrap();
+        state.note("INBOX", &Change { taken: vec![uid(4)], ..Change::default() }).unwrap();
+        let before = state.folders.clone();
+        assert!(text(&scratch, IMAP).ends_with("validity 17\ntaken 3,5\npassed 1:2,4\ntaken 4\n"));
+        state.rewrite().unwrap();
+        drop(state);
+        let state = open(&scratch, IMAP);
+        assert_eq!(state.folders, before);
+        let known = state.known("INBOX").unwrap();
+        assert!(known.is_taken(&uid(4)) && !known.is_taken(&uid(2)));
+        assert_eq!(known.first_left(), Some(6));
+    }
+
+    #[test]
     fn names_of_pop3_are_kept_one_a_line_and_forgotten_when_they_are_gone() {
         let scratch = Scratch::new("fetch-uidl");
         let mut state = open(&scratch, POP3);
@@ -512,6 +549,7 @@ mod tests {
             ("hello world\n".to_owned(), "line 1"),
             (whole.replace("imaps", "imap"), "line 2"),
             (format!("{whole}taken x\n"), "line 5"),
+            (format!("{whole}passed 1:x\n"), "line 5"),
             (format!("{whole}begin 1\n"), "line 5"),
             (format!("{whole}\n"), "line 5"),
             (format!("{whole}eaten 1\n"), "line 5"),

@@ -90,6 +90,7 @@ impl<'a> Teller<'a> {
                 "{folder}: the server has renumbered it (another UIDVALIDITY): all of it is fetched anew"
             )),
             News::NoFolder { folder, why } => self.say_why(&format!("{folder}: not fetched"), why),
+            News::Unlisted { folder, why } => self.say_why(&format!("{folder}: not all of it is seen"), why),
             News::Folder { folder, new, octets } => {
                 if self.verbose {
                     self.say(&format!("{folder}: {new} new, {octets} octets"));

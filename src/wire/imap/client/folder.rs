@@ -30,6 +30,48 @@ pub(super) struct Rows {
     partial: Vec<Row>,
     told: usize,
     ended: bool,
+    counted: Counted,
+}
+
+/// Whether a listing is whole: its messages are counted from the first listed to the last of the folder.
+#[derive(Debug, Default)]
+struct Counted {
+    /// Messages in the folder.
+    exists: u32,
+    /// The first and the last that were listed.
+    first: u32,
+    last: u32,
+    /// How many were.
+    listed: u32,
+}
+
+impl Counted {
+    fn row(&mut self, number: u32) {
+        self.first = if self.listed == 0 { number } else { self.first.min(number) };
+        self.last = self.last.max(number);
+        self.listed = self.listed.saturating_add(1);
+    }
+
+    /// Servers may tell of it in the middle of a UID FETCH (RFC 3501 section 5.5).
+    fn expunged(&mut self, number: u32) {
+        self.exists = self.exists.saturating_sub(1);
+        for end in [&mut self.first, &mut self.last] {
+            if *end >= number {
+                *end = end.saturating_sub(1);
+            }
+        }
+    }
+
+    /// True when some between the first and the last, or behind it, were left out. Those before the first have lower UIDs
+    /// than were asked for, unless all were.
+    fn lacks(&self, all: bool) -> bool {
+        if self.listed == 0 {
+            // Some servers have nothing for `n:*` behind the last UID.
+            return all && self.exists > 0;
+        }
+        let span = self.last.saturating_sub(self.first).saturating_add(1);
+        self.last < self.exists || self.listed < span || (all && self.first > 1)
+    }
 }
 
 /// Messages asked for by one command, and not yet come.
@@ -103,7 +145,7 @@ impl Client {
                 let why = |text: &str| Why::new(2, 0, format!("{}: {text}", self.order.server));
                 return match (told.word, validity) {
                     (Word::Ok, Some(validity)) => {
-                        (State::ExpectFrom, Step::Ask(Ask::Opened { validity, next, exists }))
+                        (State::ExpectFrom(exists), Step::Ask(Ask::Opened { validity, next, exists }))
                     }
                     (Word::Ok, None) => {
                         let why = why("it gives no UIDVALIDITY: new messages can't be told from old");
@@ -119,7 +161,7 @@ impl Client {
         self.read(State::ExpectOpen(opening))
     }
 
-    pub(super) fn list(&mut self, from: Uid, out: &mut Vec<u8>) -> Move {
+    pub(super) fn list(&mut self, from: Uid, exists: u32, out: &mut Vec<u8>) -> Move {
         self.say(format!("UID FETCH {from}:* (UID FLAGS INTERNALDATE RFC822.SIZE)").as_bytes(), out);
         self.read(State::ExpectRows(Rows {
             from,
@@ -127,12 +169,15 @@ impl Client {
             partial: Vec::new(),
             told: 0,
             ended: false,
+            counted: Counted { exists, ..Counted::default() },
         }))
     }
 
     pub(super) fn rows_said(&mut self, mut rows: Rows, said: Said) -> Move {
         match said {
-            Said::Fetch(Fetch { uid: Some(uid), flags, size, date, body: Body::Unsaid }) => {
+            Said::Expunge(number) => rows.counted.expunged(number),
+            Said::Fetch(Fetch { number, uid: Some(uid), flags, size, date, body: Body::Unsaid }) => {
+                rows.counted.row(number);
                 // `n:*` is the last message even where that is below n (RFC 3501 section 6.4.8).
                 if uid >= rows.from {
                     let whole = flags.is_some() && size.is_some();
@@ -175,6 +220,15 @@ impl Client {
 
     pub(super) fn rows_noted(&mut self, rows: Rows) -> Move {
         match rows.ended {
+            true if rows.counted.lacks(rows.from <= 1) => {
+                let Counted { exists, listed, .. } = rows.counted;
+                let text = format!(
+                    "{}: it has {exists} messages, but leaves some out of its listing ({listed} are in it)",
+                    self.order.server
+                );
+                let fetching = Fetching::default();
+                (State::Fetching(fetching), Step::Ask(Ask::Unlisted(Why::new(5, 0, text))))
+            }
             true => self.next_wave(Fetching::default()),
             false => self.read(State::ExpectRows(rows)),
         }

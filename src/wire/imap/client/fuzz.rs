@@ -109,9 +109,12 @@ pub fn fuzz(octets: &[u8]) -> bool {
                         Answer::Noted
                     }
                     Ask::Deletions if left.is_none() && wanted.is_empty() => Answer::Uids(vec![2, 3]),
-                    Ask::Folders(_) | Ask::NoFolder(_) | Ask::Deleted(_) | Ask::Over | Ask::Failed(_) => {
-                        Answer::Noted
-                    }
+                    Ask::Folders(_)
+                    | Ask::NoFolder(_)
+                    | Ask::Unlisted(_)
+                    | Ask::Deleted(_)
+                    | Ask::Over
+                    | Ask::Failed(_) => Answer::Noted,
                     _ => return false,
                 };
                 client.turn(Input::Answer(answer), &mut out)

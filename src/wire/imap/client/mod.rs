@@ -93,6 +93,9 @@ pub enum Ask {
     /// Messages from the UID on that was named, in the server's order; there may be more rows. Of one that is told twice the first
     /// counts. Answered by [`Answer::Noted`].
     Rows(Vec<Row>),
+    /// There are more messages from that UID on than it listed, though it said that it listed them. Answered by
+    /// [`Answer::Noted`].
+    Unlisted(Why),
     /// All rows were told. Which messages are to be fetched next? Answered by [`Answer::Uids`]; none means that there are
     /// no more.
     Wave,
@@ -169,7 +172,8 @@ enum State {
     ExpectNoted,
     ExpectFolder,
     ExpectOpen(Opening),
-    ExpectFrom,
+    /// How many messages there are.
+    ExpectFrom(u32),
     ExpectRows(folder::Rows),
     /// The agent takes note of rows.
     ExpectRowsNoted(folder::Rows),
@@ -198,7 +202,7 @@ impl State {
             | State::ExpectNoted
             | State::ExpectFolder
             | State::ExpectOpen(_)
-            | State::ExpectFrom
+            | State::ExpectFrom(_)
             | State::ExpectRows(_)
             | State::ExpectRowsNoted(_) => Stage::Listing,
             State::Fetching(_) => Stage::Messages,
@@ -298,8 +302,8 @@ impl Client {
                 self.say(b"LOGOUT", out);
                 self.read(State::ExpectBye)
             }
-            (State::ExpectFrom, Answer::From(from)) => self.list(from, out),
-            (State::ExpectFrom, _) => Client::next_folder(),
+            (State::ExpectFrom(exists), Answer::From(from)) => self.list(from, exists, out),
+            (State::ExpectFrom(_), _) => Client::next_folder(),
             (State::ExpectRowsNoted(rows), _) => self.rows_noted(rows),
             (State::Fetching(fetching), answer) => self.fetching_answered(fetching, answer, out),
             (State::ExpectDeletions, Answer::Uids(uids)) => self.delete(uids, out),

@@ -40,6 +40,8 @@ pub(super) enum Said {
     Capability(Offer),
     /// So many messages are in the folder.
     Exists(u32),
+    /// This one is not any more, and those behind it count one less.
+    Expunge(u32),
     /// A message, by parts.
     Fetch(Fetch),
     /// What a search found.
@@ -91,6 +93,8 @@ pub(super) struct Offer {
 /// Parts of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(super) struct Fetch {
+    /// Which one of the folder's messages it is now.
+    pub(super) number: u32,
     pub(super) uid: Option<Uid>,
     pub(super) flags: Option<Flags>,
     pub(super) date: Option<SystemTime>,
@@ -185,9 +189,11 @@ impl Said {
             tokens.space()?;
             return match tokens.atom()?.to_ascii_uppercase().as_str() {
                 "EXISTS" => Ok(Said::Exists(number)),
+                "EXPUNGE" => Ok(Said::Expunge(number)),
                 "FETCH" => {
                     tokens.space()?;
-                    fetch(&mut tokens, passed).map(Said::Fetch)
+                    let fetch = fetch(&mut tokens, passed)?;
+                    Ok(Said::Fetch(Fetch { number, ..fetch }))
                 }
                 _ => Ok(Said::Other),
             };
@@ -417,11 +423,18 @@ mod tests {
     fn parts_of_a_message_are_read_in_any_order() {
         let seen = Flags { seen: true, keywords: ["Work".to_owned()].into(), ..Flags::default() };
         let date = UNIX_EPOCH.checked_add(Duration::from_secs(880_127_706));
-        let all = Fetch { uid: Some(5), flags: Some(seen), date, size: Some(44827), body: Body::Unsaid };
+        let all = Fetch {
+            number: 12,
+            uid: Some(5),
+            flags: Some(seen),
+            date,
+            size: Some(44827),
+            body: Body::Unsaid,
+        };
         for response in [
             r#"* 12 FETCH (UID 5 FLAGS (\Seen Work \Recent) INTERNALDATE "21-Nov-1997 09:55:06 -0600" RFC822.SIZE 44827)"#,
             r#"* 12 fetch (rfc822.size 44827 internaldate "21-Nov-1997 09:55:06 -0600" flags (work \SEEN) uid 5)"#,
-            r#"* 1 FETCH (ENVELOPE ("d" NIL ((NIL NIL "a" "b)")) {2}
+            r#"* 12 FETCH (ENVELOPE ("d" NIL ((NIL NIL "a" "b)")) {2}
 x)) X-GM (1 (2 3)) UID 5 MODSEQ (17) BODY[HEADER.FIELDS ("X Y")]<0> NIL FLAGS (\Seen Work) INTERNALDATE "21-Nov-1997 09:55:06 -0600" RFC822.SIZE 44827)"#,
         ] {
             let response = response.replace('\n', "\r\n");
@@ -432,8 +445,9 @@ x)) X-GM (1 (2 3)) UID 5 MODSEQ (17) BODY[HEADER.FIELDS ("X Y")]<0> NIL FLAGS (\
             assert_eq!(fetch, all, "{response}");
         }
         assert_eq!(fetched("* 1 FETCH (BODY[] NIL UID 5)").body, Body::Nil);
+        assert_eq!(read("* 3 EXPUNGE"), Ok(Said::Expunge(3)));
         assert_eq!(fetched(r#"* 1 FETCH (BODY[] "a\"b" UID 5)"#).body, Body::Here(b"a\"b".to_vec()));
-        assert_eq!(fetched("* 1 FETCH ()"), Fetch::default());
+        assert_eq!(fetched("* 1 FETCH ()"), Fetch { number: 1, ..Fetch::default() });
         assert_eq!(fetched(r#"* 1 FETCH (INTERNALDATE "yesterday" UID 5)"#).date, None);
         let passed = Said::read(b"* 1 FETCH (BODY[] {0}\r\n UID 5)", Passed::Body);
         assert!(matches!(passed, Ok(Said::Fetch(Fetch { body: Body::Passed, uid: Some(5), .. }))));
@@ -494,7 +508,7 @@ x)) X-GM (1 (2 3)) UID 5 MODSEQ (17) BODY[HEADER.FIELDS ("X Y")]<0> NIL FLAGS (\
         assert!(matches!(read("a1 OK done"), Ok(Said::Tagged(tag, _)) if tag == "a1"));
         assert!(matches!(read("* BYE \u{1b}[2J"), Ok(Said::Bye(text)) if !text.contains('\u{1b}')));
         for other in [
-            "* 3 EXPUNGE",
+            "* 3 RECENT",
             "* FLAGS (\\Seen)",
             "* STATUS x (MESSAGES 1)",
             "* ESEARCH (TAG \"x\")",
