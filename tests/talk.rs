@@ -8,7 +8,9 @@ mod talk {
     mod client;
     mod imap;
     mod imap_client;
+    mod imap_daemon;
     mod imap_sections;
+    mod imap_states;
     mod player;
     mod pop3;
     mod pop3_client;

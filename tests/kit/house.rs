@@ -79,6 +79,16 @@ impl House {
         self
     }
 
+    /// Takes keys away again, so that they have their defaults.
+    pub fn unset(&mut self, keys: &[&str]) -> &mut House {
+        for key in keys {
+            let (section, key) = key.rsplit_once('.').unwrap_or(("", key));
+            self.settings.get_mut(section).and_then(|keys| keys.remove(key)).unwrap();
+        }
+        self.save();
+        self
+    }
+
     /// A path in the house.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)

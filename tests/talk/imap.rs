@@ -1,10 +1,11 @@
 //! The IMAP server's dialogues, and the house that its scripted agent keeps: a store in memory.
 //!
 //! `@` lines of a dialogue: `tls none|offered|broken|standing`, `plaintext` (may log in without TLS), `preauth` (the listener
-//! knows who it is), `separator X`, `size N`.
+//! knows who it is), `separator X`, `size N`, `town` (what is said is the scripted agent's own; `imap_daemon.rs` plays the others
+//! against `mail-serve`).
 //!
 //! alice's password is wonderland. INBOX holds four messages, of which the first is seen and the last two are recent;
-//! there are Drafts, Lists/rust (subscribed) and Archive. `! event arrive` brings another message into INBOX, `! event gone`
+//! there are Drafts, Lists/rust (subscribed), Archive and full. `! event arrive` brings another message into INBOX, `! event gone`
 //! takes the second away, `! event flag` flags the third, all by somebody else; `full` is a folder that has no room. A search for
 //! `slow` takes several turns.
 
@@ -40,7 +41,7 @@ fn every_dialogue_is_kept_to() {
 }
 
 /// The server and the house that a dialogue orders.
-fn scripted(talk: &Talk) -> Scripted<'static, Server> {
+pub fn scripted(talk: &Talk) -> Scripted<'static, Server> {
     let (settings, known) = order(talk);
     let keeper = Rc::new(RefCell::new(Keeper::new()));
     let other = Rc::clone(&keeper);
@@ -82,6 +83,7 @@ fn order(talk: &Talk) -> (Settings, Known) {
             }
             ("plaintext", "") => known.plaintext_login = true,
             ("preauth", "") => known.login = true,
+            ("town", "") => {}
             ("separator", text) => settings.separator = text.parse().unwrap(),
             ("size", octets) => settings.limits = Limits::of(octets.parse().unwrap()),
             other => panic!("{}: no setting {other:?}", talk.name),
@@ -91,10 +93,10 @@ fn order(talk: &Talk) -> (Settings, Known) {
 }
 
 /// 24 November 2026, 15:20:28 UTC.
-const NOON: u64 = 1_795_533_628;
+pub const NOON: u64 = 1_795_533_628;
 
 /// The messages of INBOX, as their files have them.
-const MESSAGES: [&str; 4] = [
+pub const MESSAGES: [&str; 4] = [
     "Date: Tue, 24 Nov 2026 10:00:00 +0000\nFrom: Bob <bob@example.org>\nTo: alice@example.org\nSubject: one\nMessage-ID: <1@example.org>\n\nFirst.\n",
     "From: carol@example.org\nSubject: two\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\nPart one\n--x\nContent-Type: text/html\nContent-Disposition: attachment; filename=a.html\n\n<p>\n--x--\n",
     "Subject: three\nX-Odd: 1\n\nA \0 in it\n",
@@ -120,15 +122,16 @@ pub fn folder(name: &str) -> FolderName {
     FolderName::parse(name, '/').unwrap()
 }
 
+/// In the words of `mail-serve`, which keeps to the same dialogues.
 fn refuse(fault: Fault) -> Answer {
-    let code = match &fault {
-        Fault::NoFolder => Code::NonExistent,
-        Fault::Exists => Code::AlreadyExists,
-        Fault::NoMessage => Code::ExpungeIssued,
-        Fault::Cannot(_) => Code::Cannot,
-        Fault::Local(_) => Code::Unavailable,
+    let (code, text) = match fault {
+        Fault::NoFolder => (Code::NonExistent, "There is no such folder".to_owned()),
+        Fault::Exists => (Code::AlreadyExists, "There is such a folder already".to_owned()),
+        Fault::NoMessage => (Code::ExpungeIssued, "The message is gone".to_owned()),
+        Fault::Cannot(why) => (Code::Cannot, why.to_owned()),
+        Fault::Local(fault) => (Code::Unavailable, fault.to_string()),
     };
-    Answer::No(Refusal::new(code, fault.to_string()))
+    Answer::No(Refusal::new(code, text))
 }
 
 impl Keeper {

@@ -219,6 +219,66 @@ fn dialogue((when, said): &(When, &str)) -> String {
     format!("{}{said}\n{after}", when.so_far())
 }
 
+/// Every command where it is not allowed, and behind QUIT. What it is answered where it is, the rows above say.
+#[test]
+fn no_command_is_answered_out_of_its_state() {
+    let table = include_str!("../../src/wire/pop3/server/table.rs");
+    let rows = table.lines().filter_map(|line| line.trim().strip_prefix("command(\""));
+    let (mut count, mut quit) = (0, String::new());
+    for (verb, states) in rows.filter_map(|line| line.split_once("\", ")) {
+        let (places, refusal): (&[When], &str) = match states.split(',').next().unwrap() {
+            "LOGIN" => (&[Alice], "-ERR You are logged in"),
+            "PASS" => (&[Clear, Stranger], "-ERR Say USER first"),
+            "DROP" => (&[Clear, Stranger, Named], "-ERR Log in first"),
+            "ANY" => (&[], ""),
+            other => panic!("{other}"),
+        };
+        for place in places {
+            for arguments in ["", " 1", " 1 1", " 1 1 1"] {
+                let said = format!("C: {verb}{arguments}\nS: {refusal}");
+                let text = dialogue(&(*place, &said));
+                Talk::parse(&said, &text, Side::Server).play_session(scripted);
+                count += 1;
+            }
+        }
+        quit += &format!("C: {verb} 1\n");
+    }
+    assert!(count > 100, "{count}");
+    for place in [Clear, Stranger, Named, Alice] {
+        let text = format!("{}C: QUIT\n{quit}S: +OK Bye\n! close\n", place.so_far());
+        Talk::parse("behind QUIT", &text, Side::Server).play_session(scripted);
+    }
+}
+
+/// Every command of the table stands in a row where it is allowed, good and bad.
+#[test]
+fn no_command_is_forgotten() {
+    let table = include_str!("../../src/wire/pop3/server/table.rs");
+    for line in table.lines() {
+        let Some((verb, states)) =
+            line.trim().strip_prefix("command(\"").and_then(|line| line.split_once("\", "))
+        else {
+            continue;
+        };
+        let places: &[When] = match states.split(',').next().unwrap() {
+            "LOGIN" => &[Clear, Stranger],
+            "PASS" => &[Named],
+            "DROP" => &[Alice],
+            _ => &[Clear, Stranger, Alice],
+        };
+        let rows = |good: &str| {
+            let verbs = |said: &'static str| {
+                said.split('\n').filter_map(|line| line.strip_prefix("C: ")?.split(' ').next())
+            };
+            let says = |said| verbs(said).any(|said| said.eq_ignore_ascii_case(verb)) && said.contains(good);
+            let here = |when: When| places.iter().any(|place| *place as u8 == when as u8);
+            ROWS.iter().filter(|(when, said)| here(*when) && says(said)).count()
+        };
+        assert!(rows("S: +OK") > 0 || verb == "APOP", "{verb} is never good");
+        assert!(rows("S: -ERR") > 0, "{verb} is never bad");
+    }
+}
+
 /// Runs all rows, and says which failed.
 fn all(play: impl Fn(&Talk, &str) + panic::RefUnwindSafe) {
     let mut failed = Vec::new();

@@ -92,6 +92,12 @@ impl Talk {
             .collect()
     }
 
+    /// True when a line of the tested side must hold `text`.
+    pub fn expects(&self, text: &str) -> bool {
+        let holds = |pattern: &Pattern| pattern.to_string().contains(text);
+        self.moves.iter().any(|(_, what)| matches!(what, Move::Hear { pattern, .. } if holds(pattern)))
+    }
+
     /// True when only a session can play it: it needs a clock or an event that no peer can give.
     pub fn needs_session(&self) -> bool {
         self.moves.iter().any(|(_, what)| matches!(what, Move::Deadline | Move::Event(_)))

@@ -63,6 +63,26 @@ impl Conn {
         self
     }
 
+    /// Before a dialogue begins: says a line (or nothing), and answers with what is heard up to the line that begins so.
+    pub fn ask(&mut self, line: &str, until: &str) -> Vec<String> {
+        let mut heard = Vec::new();
+        if !line.is_empty() {
+            self.give(format!("{line}\r\n").as_bytes()).unwrap();
+        }
+        while !heard.last().is_some_and(|line: &String| line.starts_with(until)) {
+            let line = self.hear().unwrap();
+            assert!(!line.is_empty(), "closed before {until:?}, after {heard:?}");
+            heard.push(String::from_utf8(line).unwrap());
+        }
+        heard
+    }
+
+    /// Lets the dialogue hear this line first.
+    pub fn greeted(mut self, line: &str) -> Conn {
+        self.unhear(line.as_bytes());
+        self
+    }
+
     fn secure(&mut self) -> Result<(), String> {
         let raw = match std::mem::replace(&mut self.stream, Stream::Gone) {
             Stream::Tcp(stream) => Raw::Tcp(stream),
