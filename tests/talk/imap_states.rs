@@ -65,7 +65,7 @@ const ROWS: &[Row] = &[
     ("LOGOUT", Any, "", "S: * BYE ...\nS: t OK ...\n! close", " x"),
     ("ID", Any, " (\"name\" \"x\")", "S: * ID (\"name\" ...\nS: t OK ...", " name"),
     ("STARTTLS", NotAuthenticated, "", "S: t OK ...\n! tls", " x"),
-    ("AUTHENTICATE", NotAuthenticated, " PLAIN \\b(\\0alice\\0wonderland)", "S: t OK ...", " PLAIN !"),
+    ("AUTHENTICATE", NotAuthenticated, " PLAIN \\b(\\0alice\\0wonderland)", "S: t OK ...", ""),
     ("LOGIN", NotAuthenticated, " alice wonderland", "S: t OK ...", " alice"),
     ("ENABLE", Authenticated, " X-NOTHING", "S: * ENABLED\nS: t OK ...", ""),
     ("NAMESPACE", Authenticated, "", "S: * NAMESPACE ((\"\" \"/\")) NIL NIL\nS: t OK ...", " x"),
