@@ -6,15 +6,19 @@
 mod text;
 
 use crate::{
+    agent::serve::heads::{Head, heads},
     mail::query::{Key, Uid, UidSet},
     store::{Fault, Store, search},
 };
 use std::{collections::VecDeque, time::Instant};
 pub(super) use text::At;
-use text::{Reading, Wanted};
+use text::{PIECE, Reading, Wanted};
 
 /// Messages whose sizes, dates and headers are looked at together.
 const CHUNK: usize = 128;
+/// Messages whose beginnings are read together, and the octets of them that are enough.
+const HEADS: usize = 64;
+const HEADS_OCTETS: usize = 256 * 1024;
 /// How deep keys may nest. The session has a bound, too.
 const DEPTH: usize = 100;
 
@@ -30,6 +34,8 @@ pub(super) struct Searching<S: Store> {
     /// Those that are looked at now, and what is known of them.
     chunk: VecDeque<Uid>,
     judged: Judged,
+    /// The beginnings of messages whose text decides, most of which are all of them.
+    heads: VecDeque<Head>,
     reading: Option<Reading<S::Octets>>,
     found: UidSet,
     /// Messages whose text was read.
@@ -173,6 +179,7 @@ impl<S: Store> Searching<S> {
             left: None,
             chunk: VecDeque::new(),
             judged: Judged::Known(UidSet::default()),
+            heads: VecDeque::new(),
             reading: None,
             found: UidSet::default(),
             read: 0,
@@ -197,6 +204,36 @@ impl<S: Store> Searching<S> {
         }
     }
 
+    /// Decides about a message, given what was read of it; where that is too little, more is read.
+    fn note(&mut self, reading: Reading<S::Octets>, ended: bool) {
+        match self.judged.decide(reading.uid, &|text| reading.holds(text, ended)) {
+            Some(true) => self.found.insert(reading.uid),
+            Some(false) => {}
+            None => self.reading = Some(reading),
+        }
+    }
+
+    /// Decides about messages of the chunk without their text, and begins to read those for which that is too little.
+    fn look(&mut self, at: At<'_, S>) -> Result<(), Fault> {
+        let mut open = Vec::new();
+        while open.len() < HEADS
+            && let Some(uid) = self.chunk.pop_front()
+        {
+            match self.judged.decide(uid, &|_| None) {
+                Some(true) => self.found.insert(uid),
+                Some(false) => {}
+                None => open.push(uid),
+            }
+        }
+        if !open.is_empty() {
+            let heads = heads((at.store, at.home, at.folder), &open, PIECE, HEADS_OCTETS)?;
+            // It may have been enough before the last of them.
+            open.iter().skip(heads.len()).rev().for_each(|uid| self.chunk.push_front(*uid));
+            self.heads = heads.into();
+        }
+        Ok(())
+    }
+
     /// Does a little; true at the end.
     fn step(&mut self, at: At<'_, S>) -> Result<bool, Fault> {
         if let Some(mut reading) = self.reading.take() {
@@ -206,20 +243,17 @@ impl<S: Store> Searching<S> {
                 Err(Fault::NoMessage) => return Ok(false),
                 Err(fault) => return Err(fault),
             };
-            match self.judged.decide(reading.uid, &|text| reading.holds(text, ended)) {
-                Some(true) => self.found.insert(reading.uid),
-                Some(false) => {}
-                None => self.reading = Some(reading),
+            self.note(reading, ended);
+        } else if let Some(head) = self.heads.pop_front() {
+            let Some(octets) = head.octets else { return Ok(false) };
+            self.read = self.read.saturating_add(1);
+            let mut reading = Reading::new(head.uid, &self.texts);
+            if head.whole {
+                reading.whole(&octets, &self.texts)?;
             }
-        } else if let Some(uid) = self.chunk.pop_front() {
-            match self.judged.decide(uid, &|_| None) {
-                Some(true) => self.found.insert(uid),
-                Some(false) => {}
-                None => {
-                    self.read = self.read.saturating_add(1);
-                    self.reading = Some(Reading::new(uid, &self.texts));
-                }
-            }
+            self.note(reading, head.whole);
+        } else if !self.chunk.is_empty() {
+            self.look(at)?;
         } else if let Some(left) = &mut self.left {
             self.chunk = left.take(CHUNK).collect();
             let Some(plan) = self.plan.as_ref().filter(|_| !self.chunk.is_empty()) else { return Ok(true) };

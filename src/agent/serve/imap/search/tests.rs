@@ -137,7 +137,7 @@ fn a_large_folder_is_searched_in_chunks_and_who_goes_meanwhile_is_not_found() {
             Slice::More(more) => searching = more,
         }
         slices += 1;
-        if slices == 3 {
+        if slices == 2 {
             let folder = scene.folder.clone();
             let uids = Some(UidSet::new([1..=256]));
             let act = crate::store::Act::Expunge { folder, uids, deleted_only: false };

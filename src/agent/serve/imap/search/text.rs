@@ -18,7 +18,7 @@ use std::{
 };
 
 /// What is read at once.
-const PIECE: usize = 32 * 1024;
+pub(super) const PIECE: usize = 32 * 1024;
 /// The most octets of a header that are searched.
 const HEADER: u64 = 256 * 1024;
 
@@ -146,7 +146,6 @@ impl<O: Read> Reading<O> {
                 Stage::Part(outline, 0)
             }
             Stage::Part(outline, from) => {
-                let is_text = |part: &&Part| part.shape == Shape::Leaf && part.media.kind == "text";
                 let parts = outline.parts.iter().enumerate().skip(from);
                 let Some((number, part)) = parts.into_iter().find(|(_, part)| is_text(part)) else {
                     return Ok(true);
@@ -162,6 +161,23 @@ impl<O: Read> Reading<O> {
         Ok(false)
     }
 
+    /// Searches all of a message, which is small.
+    pub(super) fn whole(&mut self, octets: &[u8], wanted: &[Wanted]) -> io::Result<()> {
+        let within = |span: &Span| {
+            let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
+            octets.get(at(span.start.wire)..at(span.end.wire)).unwrap_or_default()
+        };
+        let outline = Outline::of(octets);
+        if let Some(message) = outline.parts.first() {
+            self.header(within(&message.header), wanted);
+        }
+        for part in outline.parts.iter().filter(is_text) {
+            let mut text = Text::new(part, within(&part.body));
+            while !text.step(wanted, &mut self.found)? {}
+        }
+        Ok(())
+    }
+
     fn header(&mut self, octets: &[u8], wanted: &[Wanted]) {
         let mut text = Vec::new();
         for field in header::fields(octets) {
@@ -172,6 +188,10 @@ impl<O: Read> Reading<O> {
             }
         }
     }
+}
+
+fn is_text(part: &&Part) -> bool {
+    part.shape == Shape::Leaf && part.media.kind == "text"
 }
 
 fn wire(span: &Span) -> Range<u64> {
