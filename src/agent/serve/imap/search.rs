@@ -52,13 +52,17 @@ pub(super) enum Slice<S: Store> {
 
 /// A key without its texts.
 enum Plan {
-    Plain(Key),
+    Plain(Plain),
     Text(usize),
     /// Of those that the keys describe, the ones that the others do.
-    All(Vec<Key>, Vec<Plan>),
+    All(Plain, Vec<Plan>),
     Any(Box<Plan>, Box<Plan>),
     Not(Box<Plan>),
 }
+
+/// Keys that the store can judge, together; the first of them says of which messages. They may be large, and are not copied for
+/// each chunk.
+struct Plain(Key);
 
 /// What is known of a chunk.
 enum Judged {
@@ -80,6 +84,25 @@ fn has_text(key: &Key, depth: usize) -> bool {
     }
 }
 
+impl Plain {
+    fn new(mut keys: Vec<Key>) -> Plain {
+        keys.insert(0, Key::Uid(UidSet::default()));
+        Plain(Key::And(keys))
+    }
+
+    fn ask<S: Store>(&mut self, at: At<'_, S>, among: &UidSet) -> Result<UidSet, Fault> {
+        match &mut self.0 {
+            Key::And(keys) if keys.len() > 1 => {
+                if let Some(first) = keys.first_mut() {
+                    *first = Key::Uid(among.clone());
+                }
+            }
+            _ => return Ok(among.clone()),
+        }
+        at.store.search(at.home, at.folder, &self.0)
+    }
+}
+
 impl Plan {
     /// Takes the texts out of a key; the same one is looked for once.
     fn of(key: Key, texts: &mut Vec<Wanted>, depth: usize) -> Result<Plan, Fault> {
@@ -98,31 +121,26 @@ impl Plan {
                 let (with, plain): (Vec<Key>, Vec<Key>) =
                     keys.into_iter().partition(|key| has_text(key, depth));
                 let with = with.into_iter().map(|key| Plan::of(key, texts, depth));
-                Plan::All(plain, with.collect::<Result<_, _>>()?)
+                Plan::All(Plain::new(plain), with.collect::<Result<_, _>>()?)
             }
-            key if !has_text(&key, depth) => Plan::Plain(key),
+            key if !has_text(&key, depth) => Plan::Plain(Plain::new(vec![key])),
             Key::Or(one, two) => {
                 Plan::Any(Box::new(Plan::of(*one, texts, depth)?), Box::new(Plan::of(*two, texts, depth)?))
             }
             Key::Not(key) => Plan::Not(Box::new(Plan::of(*key, texts, depth)?)),
-            key => Plan::Plain(key),
+            key => Plan::Plain(Plain::new(vec![key])),
         })
     }
 
     /// Asks the store what it knows of `among`.
-    fn judge<S: Store>(&self, at: At<'_, S>, among: &UidSet) -> Result<Judged, Fault> {
-        let ask = |keys: &[Key]| {
-            let mut all = vec![Key::Uid(among.clone())];
-            all.extend_from_slice(keys);
-            at.store.search(at.home, at.folder, &Key::And(all))
-        };
+    fn judge<S: Store>(&mut self, at: At<'_, S>, among: &UidSet) -> Result<Judged, Fault> {
         Ok(match self {
-            Plan::Plain(key) => Judged::Known(ask(std::slice::from_ref(key))?),
+            Plan::Plain(keys) => Judged::Known(keys.ask(at, among)?),
             Plan::Text(text) => Judged::Text(*text),
             Plan::All(keys, plans) => {
-                let left = if keys.is_empty() { among.clone() } else { ask(keys)? };
+                let left = keys.ask(at, among)?;
                 let mut all = vec![Judged::Known(left.clone())];
-                for plan in plans.iter().filter(|_| !left.is_empty()) {
+                for plan in plans.iter_mut().filter(|_| !left.is_empty()) {
                     all.push(plan.judge(at, &left)?);
                 }
                 Judged::All(all)
@@ -256,7 +274,7 @@ impl<S: Store> Searching<S> {
             self.look(at)?;
         } else if let Some(left) = &mut self.left {
             self.chunk = left.take(CHUNK).collect();
-            let Some(plan) = self.plan.as_ref().filter(|_| !self.chunk.is_empty()) else { return Ok(true) };
+            let Some(plan) = self.plan.as_mut().filter(|_| !self.chunk.is_empty()) else { return Ok(true) };
             self.judged = plan.judge(at, &self.chunk.iter().copied().collect())?;
         } else {
             let all = at.store.search(at.home, at.folder, &Key::And(std::mem::take(&mut self.cheap)))?;
