@@ -138,8 +138,8 @@ async fn once(order: &Order, recipients: Vec<Mailbox>, text: &mut Text) -> Sent 
         recipients,
         size: text.size(),
         body: order.body.unwrap_or_else(|| text.body()),
-        utf8: false,
         last: true,
+        ..Message::default()
     };
     let mut client = Client::new(Talk {
         dialect: order.dialect,

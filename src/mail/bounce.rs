@@ -1,7 +1,8 @@
-//! Bounces: delivery status notifications of failures (RFC 3461 section 6, RFC 3462, RFC 3464), to the sender of a message.
+//! Bounces: delivery status notifications (RFC 3461 section 6, RFC 3462, RFC 3464) to the sender of a message: of failures, and
+//! of deliveries where that was wished for.
 //!
 //! Written by hand, part by part, since the report's parts have types of their own. The original's header goes
-//! along, capped; its body never does.
+//! along, capped; the whole of it where its sender wished so and it is small.
 
 use super::{
     address::Mailbox,
@@ -19,15 +20,28 @@ const REASON_MAX: usize = 800;
 /// The longest Message-ID that is referred to.
 const MESSAGE_ID_MAX: usize = 500;
 
-/// One recipient that was given up.
+/// What became of one recipient.
 #[derive(Clone, Debug)]
-pub struct Failure<'a> {
+pub struct Fate<'a> {
     /// Where the message went.
     pub recipient: &'a Mailbox,
     /// What the sender had written, where an alias led elsewhere.
     pub original: Option<&'a Mailbox>,
-    /// Why it did not go.
-    pub why: &'a Why,
+    /// What its first sender had written, `type;address`, where that was told (ORCPT).
+    pub orcpt: Option<&'a str>,
+    /// What became of it.
+    pub action: Action<'a>,
+}
+
+/// RFC 3464 section 2.3.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// It was given up, for this reason.
+    Failed(&'a Why),
+    /// It is in its mailbox.
+    Delivered,
+    /// This host took it, and will not tell what becomes of it.
+    Relayed(&'a str),
 }
 
 /// A report on one message.
@@ -45,25 +59,27 @@ pub struct Bounce<'a> {
     pub arrived: Date,
     /// Now.
     pub now: Date,
-    /// At least one.
-    pub failures: &'a [Failure<'a>],
+    /// At least one; all of them failed, or none did.
+    pub fates: &'a [Fate<'a>],
+    /// The message's name for its sender, where it was told (ENVID).
+    pub envid: Option<&'a str>,
     /// The message's first octets: its header, or the first [`HEADER_MAX`] of it.
     pub head: &'a [u8],
+    /// `head` is the whole message, and goes along so.
+    pub full: bool,
 }
 
 impl Bounce<'_> {
     /// True when the report holds octets beyond ASCII, so that its envelope says 8BITMIME.
     pub fn is_eight_bit(&self) -> bool {
-        !self.header().is_ascii() || self.is_utf8()
+        !self.returned().is_ascii() || self.is_utf8()
     }
 
     /// True when an address in it is beyond ASCII. The words for people are then in UTF-8; whether the report needs
     /// SMTPUTF8 depends on its recipient alone.
     fn is_utf8(&self) -> bool {
-        let of = |failure: &Failure<'_>| {
-            failure.recipient.is_ascii() && failure.original.is_none_or(Mailbox::is_ascii)
-        };
-        !self.to.is_ascii() || !self.failures.iter().all(of)
+        let of = |fate: &Fate<'_>| fate.recipient.is_ascii() && fate.original.is_none_or(Mailbox::is_ascii);
+        !self.to.is_ascii() || !self.fates.iter().all(of)
     }
 
     /// Writes the whole report in wire octets.
@@ -72,7 +88,8 @@ impl Bounce<'_> {
         let Bounce { hostname, to, id, now, .. } = self;
         let encoding = if self.is_eight_bit() { "8bit" } else { "7bit" };
         write!(out, "From: Mail delivery <MAILER-DAEMON@{hostname}>\r\nTo: <{to}>\r\n")?;
-        write!(out, "Subject: Your message could not be delivered\r\nDate: {now}\r\n")?;
+        let subject = if self.is_of_failure() { "could not be delivered" } else { "was delivered" };
+        write!(out, "Subject: Your message {subject}\r\nDate: {now}\r\n")?;
         write!(out, "Message-ID: <{id}@{hostname}>\r\n")?;
         if let Some(message_id) = self.message_id() {
             write!(out, "In-Reply-To: {message_id}\r\nReferences: {message_id}\r\n")?;
@@ -90,44 +107,85 @@ impl Bounce<'_> {
         self.write_for_people(out)?;
         write!(out, "\r\n--{boundary}\r\nContent-Type: message/delivery-status\r\n\r\n")?;
         self.write_status(out)?;
-        write!(out, "\r\n--{boundary}\r\nContent-Type: text/rfc822-headers\r\n")?;
+        write!(out, "\r\n--{boundary}\r\nContent-Type: {}\r\n", self.kind())?;
         write!(out, "Content-Transfer-Encoding: {encoding}\r\n\r\n")?;
-        out.write_all(self.header())?;
+        out.write_all(self.returned())?;
         write!(out, "\r\n--{boundary}--\r\n")
+    }
+
+    fn is_of_failure(&self) -> bool {
+        self.fates.iter().any(|fate| matches!(fate.action, Action::Failed(_)))
+    }
+
+    /// The type of what goes along.
+    fn kind(&self) -> &'static str {
+        if self.full { "message/rfc822" } else { "text/rfc822-headers" }
+    }
+
+    /// What goes along.
+    fn returned(&self) -> &[u8] {
+        if self.full { self.head } else { self.header() }
     }
 
     fn write_for_people(&self, out: &mut impl Write) -> io::Result<()> {
         write!(out, "This is the mail system at {}.\r\n\r\n", self.hostname)?;
-        write!(out, "Your message could not be delivered to the following recipients.\r\n")?;
-        write!(out, "It will not be tried again. Its header is attached.\r\n")?;
-        for failure in self.failures {
-            write!(out, "\r\n<{}>", failure.recipient)?;
-            if let Some(original) = failure.original {
+        match self.is_of_failure() {
+            true => {
+                write!(out, "Your message could not be delivered to the following recipients.\r\n")?;
+                let what = if self.full { "It" } else { "Its header" };
+                write!(out, "It will not be tried again. {what} is attached.\r\n")?;
+            }
+            false => write!(out, "Your message was delivered, of which you wished to be told.\r\n")?,
+        }
+        for fate in self.fates {
+            write!(out, "\r\n<{}>", fate.recipient)?;
+            if let Some(original) = fate.original {
                 write!(out, " (you wrote to <{original}>)")?;
             }
-            write!(out, ":\r\n    {}\r\n", plain(&failure.why.text))?;
+            match fate.action {
+                Action::Failed(why) => write!(out, ":\r\n    {}\r\n", plain(&why.text))?,
+                Action::Delivered => write!(out, ":\r\n    is in the mailbox\r\n")?,
+                Action::Relayed(host) => {
+                    write!(out, ":\r\n    was taken by {}, which does not tell more\r\n", plain(host))?;
+                }
+            }
         }
         Ok(())
     }
 
     /// The fields of RFC 3464 section 2: those of the message, then a group a recipient.
     fn write_status(&self, out: &mut impl Write) -> io::Result<()> {
+        if let Some(envid) = self.envid {
+            write!(out, "Original-Envelope-Id: {}\r\n", plain(envid))?;
+        }
         write!(out, "Reporting-MTA: dns; {}\r\n", self.hostname)?;
         write!(out, "X-Posthaste-Queue-Id: {}\r\nArrival-Date: {}\r\n", self.of, self.arrived)?;
-        for failure in self.failures {
+        for fate in self.fates {
             write!(out, "\r\n")?;
-            if let Some(original) = failure.original {
-                write!(out, "Original-Recipient: {}\r\n", typed(original))?;
-            }
-            let status = Verdict::Never(failure.why.clone()).code();
-            write!(out, "Final-Recipient: {}\r\nAction: failed\r\n", typed(failure.recipient))?;
-            write!(out, "Status: {status}\r\n")?;
-            match failure.why.said() {
-                Some((host, reply)) => {
-                    write!(out, "Remote-MTA: dns; {}\r\n", plain(host))?;
-                    write!(out, "Diagnostic-Code: smtp; {}\r\n", plain(reply))?;
+            match (fate.orcpt.and_then(|orcpt| orcpt.split_once(';')), fate.original) {
+                (Some((kind, address)), _) => {
+                    write!(out, "Original-Recipient: {}; {}\r\n", plain(kind), plain(address))?;
                 }
-                None => write!(out, "Diagnostic-Code: x-posthaste; {}\r\n", plain(&failure.why.text))?,
+                (None, Some(original)) => write!(out, "Original-Recipient: {}\r\n", typed(original))?,
+                (None, None) => {}
+            }
+            write!(out, "Final-Recipient: {}\r\n", typed(fate.recipient))?;
+            match fate.action {
+                Action::Failed(why) => {
+                    let status = Verdict::Never(why.clone()).code();
+                    write!(out, "Action: failed\r\nStatus: {status}\r\n")?;
+                    match why.said() {
+                        Some((host, reply)) => {
+                            write!(out, "Remote-MTA: dns; {}\r\n", plain(host))?;
+                            write!(out, "Diagnostic-Code: smtp; {}\r\n", plain(reply))?;
+                        }
+                        None => write!(out, "Diagnostic-Code: x-posthaste; {}\r\n", plain(&why.text))?,
+                    }
+                }
+                Action::Delivered => write!(out, "Action: delivered\r\nStatus: 2.0.0\r\n")?,
+                Action::Relayed(host) => {
+                    write!(out, "Action: relayed\r\nStatus: 2.0.0\r\nRemote-MTA: dns; {}\r\n", plain(host))?;
+                }
             }
             write!(out, "Last-Attempt-Date: {}\r\n", self.now)?;
         }
@@ -154,10 +212,10 @@ impl Bounce<'_> {
         sound.then_some(text)
     }
 
-    /// A line that stands nowhere in the original's header.
+    /// A line that stands nowhere in what goes along.
     fn boundary(&self) -> String {
         let mut boundary = format!("=_{}", self.id);
-        while memchr::memmem::find(self.header(), boundary.as_bytes()).is_some() {
+        while memchr::memmem::find(self.returned(), boundary.as_bytes()).is_some() {
             boundary.push('x');
         }
         boundary
@@ -197,7 +255,8 @@ mod tests {
         let to: Mailbox = "alice@example.org".parse().unwrap();
         let recipient: Mailbox = "bob@example.net".parse().unwrap();
         let original: Option<Mailbox> = original.map(|text| text.parse().unwrap());
-        let failures = [Failure { recipient: &recipient, original: original.as_ref(), why }];
+        let action = Action::Failed(why);
+        let fates = [Fate { recipient: &recipient, original: original.as_ref(), orcpt: None, action }];
         let date = Date { seconds: 1_795_000_000, offset: 0 };
         let bounce = Bounce {
             hostname: "mx.example.org",
@@ -206,8 +265,10 @@ mod tests {
             of: &of,
             arrived: date,
             now: date,
-            failures: &failures,
+            fates: &fates,
+            envid: None,
             head,
+            full: false,
         };
         let mut out = Vec::new();
         bounce.write(&mut out).unwrap();
@@ -302,7 +363,8 @@ mod tests {
         let why = said();
         let (to, recipient) = (mailbox("alice@example.org"), mailbox("\u{7528}@example.net"));
         let (id, of, date) = (QueueId::new(ID, 1), QueueId::new(ID, 2), Date { seconds: 0, offset: 0 });
-        let failures = [Failure { recipient: &recipient, original: None, why: &why }];
+        let action = Action::Failed(&why);
+        let fates = [Fate { recipient: &recipient, original: None, orcpt: None, action }];
         let bounce = Bounce {
             hostname: "mx.example.org",
             to: &to,
@@ -310,8 +372,10 @@ mod tests {
             of: &of,
             arrived: date,
             now: date,
-            failures: &failures,
+            fates: &fates,
+            envid: None,
             head: b"",
+            full: false,
         };
         let mut out = Vec::new();
         bounce.write(&mut out).unwrap();
@@ -320,6 +384,56 @@ mod tests {
         assert!(text.contains("charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"), "{text}");
         assert!(text.contains("\r\n<\u{7528}@example.net>:\r\n"), "{text}");
         assert!(text.contains("\r\nFinal-Recipient: utf-8; \\x{7528}@example.net\r\n"), "{text}");
+    }
+
+    #[test]
+    fn what_the_sender_wished_for_stands_in_the_report() {
+        let mailbox = |text: &str| text.parse::<Mailbox>().unwrap();
+        let (to, one, two) =
+            (mailbox("alice@example.org"), mailbox("bob@example.net"), mailbox("eve@example.com"));
+        let (id, of, date) = (QueueId::new(ID, 1), QueueId::new(ID, 2), Date { seconds: 0, offset: 0 });
+        let orcpt = Some("x-odd;b=b+\r\nX: y");
+        let why = said();
+        let written = |fates: &[Fate<'_>], head: &[u8], full| {
+            let (envid, hostname) = (Some("QQ 314159"), "mx.example.org");
+            let (to, id, of) = (&to, &id, &of);
+            let bounce = Bounce { hostname, to, id, of, arrived: date, now: date, fates, envid, head, full };
+            let mut out = Vec::new();
+            bounce.write(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let head = b"Subject: hello\r\n\r\nbody\r\n";
+        let text = written(
+            &[
+                Fate { recipient: &one, original: Some(&two), orcpt, action: Action::Delivered },
+                Fate {
+                    recipient: &two,
+                    original: None,
+                    orcpt: None,
+                    action: Action::Relayed("mx.example.com"),
+                },
+            ],
+            head,
+            false,
+        );
+        for part in [
+            "\r\nSubject: Your message was delivered\r\n",
+            "\r\n\r\nOriginal-Envelope-Id: QQ 314159\r\nReporting-MTA: dns; mx.example.org\r\n",
+            "\r\nOriginal-Recipient: x-odd; b=b+??X: y\r\nFinal-Recipient: rfc822; bob@example.net\r\nAction: delivered\r\nStatus: 2.0.0\r\n",
+            "\r\n\r\nFinal-Recipient: rfc822; eve@example.com\r\nAction: relayed\r\nStatus: 2.0.0\r\nRemote-MTA: dns; mx.example.com\r\n",
+            "\r\nContent-Type: text/rfc822-headers\r\n",
+        ] {
+            assert!(text.contains(part), "{part:?} in {text}");
+        }
+        assert!(!text.contains("body\r\n"), "{text}");
+        let failed = [Fate { recipient: &one, original: None, orcpt: None, action: Action::Failed(&why) }];
+        // What imitates the boundary does not end the part, in a body neither.
+        let head = format!("Subject: hello\r\n\r\n--=_{id}\r\n");
+        let text = written(&failed, head.as_bytes(), true);
+        let end = format!(
+            "\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{head}\r\n--=_{id}x--\r\n"
+        );
+        assert!(text.ends_with(&end), "{text}");
     }
 
     #[test]

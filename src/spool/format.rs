@@ -11,7 +11,7 @@ pub use fuzz::fuzz;
 use super::Standing;
 use crate::mail::{
     address::Mailbox,
-    envelope::{Body, Envelope, Recipient},
+    envelope::{Body, Envelope, Notify, Recipient, Ret, Wish},
     id::QueueId,
     verdict::{Verdict, Why},
 };
@@ -171,6 +171,8 @@ pub fn print_envelope(id: &QueueId, envelope: &Envelope) -> Result<Vec<u8>, Faul
     let recipient = |recipient: &Recipient| RecipientLine {
         mailbox: recipient.mailbox.to_string(),
         original: recipient.original.as_ref().map(Mailbox::to_string),
+        notify: recipient.wish.notify.map(|notify| notify.to_string()),
+        orcpt: recipient.wish.orcpt.clone(),
     };
     let line = EnvelopeLine {
         sender: envelope.sender.as_ref().map(Mailbox::to_string),
@@ -181,6 +183,8 @@ pub fn print_envelope(id: &QueueId, envelope: &Envelope) -> Result<Vec<u8>, Faul
         },
         login: envelope.login.clone(),
         utf8: envelope.utf8,
+        ret: envelope.ret.map(|ret| ret.word().to_owned()),
+        envid: envelope.envid.clone(),
     };
     let mut octets = vec![b'\n'];
     serde_json::to_writer(&mut octets, &line).map_err(|fault| Fault::Envelope(fault.to_string()))?;
@@ -308,6 +312,10 @@ struct EnvelopeLine {
     /// Not there where it is false, so that what needs none is read by a posthaste that does not know it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     utf8: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    envid: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -315,6 +323,10 @@ struct RecipientLine {
     mailbox: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     original: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notify: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    orcpt: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -355,8 +367,17 @@ fn read_envelope(line: &[u8]) -> Result<Envelope, Fault> {
         let fault = |fault| Fault::Envelope(format!("{}: {fault}", text.escape_debug()));
         Mailbox::parse_utf8(text.as_bytes()).map_err(fault)
     };
+    let odd = |text: &str| Fault::Envelope(format!("{}: not what belongs there", text.escape_debug()));
+    // It goes into commands and fields.
+    let printable = |text: String| match text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
+        true => Ok(text),
+        false => Err(odd(&text)),
+    };
     let recipient = |line: RecipientLine| {
-        Ok(Recipient { mailbox: mailbox(line.mailbox)?, original: line.original.map(mailbox).transpose()? })
+        let notify = line.notify.map(|word| Notify::parse(&word).ok_or_else(|| odd(&word))).transpose()?;
+        let wish = Wish { notify, orcpt: line.orcpt.map(printable).transpose()? };
+        let original = line.original.map(mailbox).transpose()?;
+        Ok(Recipient { mailbox: mailbox(line.mailbox)?, original, wish })
     };
     Ok(Envelope {
         sender: line.sender.map(mailbox).transpose()?,
@@ -367,6 +388,8 @@ fn read_envelope(line: &[u8]) -> Result<Envelope, Fault> {
         },
         login: line.login,
         utf8: line.utf8,
+        ret: line.ret.map(|word| Ret::parse(&word).ok_or_else(|| odd(&word))).transpose()?,
+        envid: line.envid.map(printable).transpose()?,
     })
 }
 

@@ -1,6 +1,11 @@
-//! Extensions of SMTP through the whole chain: counted parts, and letters beyond ASCII.
+//! Extensions of SMTP through the whole chain: counted parts, letters beyond ASCII, and reports that a sender wishes for.
 
-use crate::kit::{daemon::Daemon, house::House, sink::Sink, smtp::Speaker};
+use crate::kit::{
+    daemon::Daemon,
+    house::House,
+    sink::{Act, Sink, Stage},
+    smtp::Speaker,
+};
 use std::fs;
 
 /// A house that trusts everybody here and sends what is not its own to `sink`.
@@ -156,4 +161,112 @@ fn what_needs_smtputf8_goes_only_where_it_is_offered_and_what_does_not_goes_anyw
             assert!(bounces.iter().any(found), "{bounces:?}");
         }
     }
+}
+
+/// What stands in bob's mailbox.
+fn of_bob(house: &House) -> Vec<String> {
+    house.messages("bob", "").iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn who_wishes_to_be_told_of_delivery_is_told_and_nobody_else() {
+    let sink = Sink::start();
+    let house = house(&sink);
+    house.write("aliases", "staff: alice\n");
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let mut client = Speaker::tcp(daemon.tcp("smtp")).hello();
+    client.say("MAIL FROM:<bob@example.org> ENVID=QQ+20314 RET=FULL");
+    for rcpt in [
+        "<staff@example.org> NOTIFY=SUCCESS ORCPT=rfc822;team+2Bx@example.org",
+        "<x@example.com> NOTIFY=SUCCESS,FAILURE",
+        "<y@example.com> NOTIFY=FAILURE",
+        "<z@example.com>",
+    ] {
+        let reply = client.say(&format!("RCPT TO:{rcpt}"));
+        assert!(reply.starts_with("250"), "{rcpt}: {reply}");
+    }
+    assert!(client.say("DATA").starts_with("354"));
+    assert!(client.say("Subject: hello\r\n\r\nbody\r\n.").starts_with("250"));
+    // The sink does not offer DSN: nothing of it is said there.
+    let got = &sink.wait(1)[0];
+    assert_eq!(words(&got.mail), "FROM:<bob@example.org>");
+    assert_eq!(got.rcpts, ["TO:<x@example.com>", "TO:<y@example.com>", "TO:<z@example.com>"]);
+    house.wait_messages("bob", 1);
+    assert_eq!(house.messages("alice", "").len(), 1);
+    let report = of_bob(&house).pop().unwrap();
+    for part in [
+        "\nSubject: Your message was delivered\n",
+        "\nOriginal-Envelope-Id: QQ 314\n",
+        "\nOriginal-Recipient: rfc822; team+x@example.org\nFinal-Recipient: rfc822; alice@example.org\nAction: delivered\nStatus: 2.0.0\n",
+        "\nFinal-Recipient: rfc822; x@example.com\nAction: relayed\nStatus: 2.0.0\nRemote-MTA: dns; ",
+        "\nContent-Type: text/rfc822-headers\n",
+    ] {
+        assert!(report.contains(part), "{part:?} in {report}");
+    }
+    assert!(!report.contains("y@example.com") && !report.contains("\nbody\n"), "{report}");
+}
+
+#[test]
+fn what_a_sender_wishes_goes_on_to_who_offers_dsn_and_is_then_told_there() {
+    let sink = Sink::start();
+    sink.offer(&["DSN"]);
+    let house = house(&sink);
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let mut client = Speaker::tcp(daemon.tcp("smtp")).hello();
+    client.say("MAIL FROM:<bob@example.org> ENVID=a+2Bb RET=HDRS");
+    client.say("RCPT TO:<x@example.com> NOTIFY=SUCCESS ORCPT=rfc822;x+2By@example.org");
+    client.say("RCPT TO:<y@example.com> NOTIFY=NEVER");
+    assert!(client.say("DATA").starts_with("354"));
+    assert!(client.say("Subject: hello\r\n\r\nbody\r\n.").starts_with("250"));
+    let got = &sink.wait(1)[0];
+    assert_eq!(got.mail, "FROM:<bob@example.org> RET=HDRS ENVID=a+2Bb");
+    assert_eq!(
+        got.rcpts,
+        [
+            "TO:<x@example.com> NOTIFY=SUCCESS ORCPT=rfc822;x+2By@example.org",
+            "TO:<y@example.com> NOTIFY=NEVER"
+        ]
+    );
+    // A message sent behind it is delivered, and no report came before.
+    client.deliver("a@example.net", &["bob@example.org", "z@example.com"], "Subject: behind\n\n");
+    sink.wait(2);
+    house.wait_messages("bob", 1);
+    assert!(of_bob(&house)[0].contains("\nSubject: behind\n"));
+}
+
+#[test]
+fn failures_are_told_to_who_wishes_and_bring_back_as_much_as_was_wished_for() {
+    let sink = Sink::start();
+    sink.always(Stage::Rcpt, "", Act::Say("550 5.1.1 nobody".into()));
+    let house = house(&sink);
+    let daemon = Daemon::start(&house, "mail-relayd");
+    let mut client = Speaker::tcp(daemon.tcp("smtp")).hello();
+    let large = "0123456789abcdef\r\n".repeat(20_000);
+    let cases = [
+        ("", "", "body\r\n", Some("text/rfc822-headers")),
+        (" RET=HDRS", " NOTIFY=FAILURE", "body\r\n", Some("text/rfc822-headers")),
+        (" RET=FULL", " NOTIFY=FAILURE,DELAY", "body\r\n", Some("message/rfc822")),
+        (" RET=FULL", "", large.as_str(), Some("text/rfc822-headers")),
+        (" RET=FULL", " NOTIFY=NEVER", "body\r\n", None),
+        ("", " NOTIFY=SUCCESS,DELAY", "body\r\n", None),
+    ];
+    let mut told = 0;
+    for (case, (mail, rcpt, body, kind)) in cases.into_iter().enumerate() {
+        client.say(&format!("MAIL FROM:<bob@example.org>{mail}"));
+        client.say(&format!("RCPT TO:<x{case}@example.com>{rcpt}"));
+        assert!(client.say("DATA").starts_with("354"));
+        assert!(client.say(&format!("Subject: case {case}\r\n\r\n{body}.")).starts_with("250"));
+        daemon.logged(&format!("to=x{case}@example.com why="));
+        let Some(kind) = kind else { continue };
+        told += 1;
+        house.wait_messages("bob", told);
+        let reports = of_bob(&house);
+        let report = reports.iter().find(|text| text.contains(&format!("Subject: case {case}\n"))).unwrap();
+        assert!(report.contains(&format!("\nContent-Type: {kind}\n")), "{report}");
+        assert_eq!(report.contains("\nbody\n"), kind == "message/rfc822", "{report}");
+    }
+    // One more that is told comes behind what was not.
+    client.deliver("bob@example.org", &["last@example.com"], "Subject: last\n\n");
+    house.wait_messages("bob", told + 1);
+    assert_eq!(of_bob(&house).len(), told + 1);
 }

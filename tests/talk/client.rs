@@ -1,7 +1,7 @@
 //! The client's side of SMTP, submission and LMTP.
 //!
 //! Settings: `dialect`, `tls`, `login NAME SECRET`, `message FROM TO...` (`<>` is the null sender; the last one is announced
-//! as the last), `text` and `size` and `body 8` and `utf8` of every message, and `then`, one for each thing that the agent is told: `outcome CODE... [lost STAGE] [elsewhere]`,
+//! as the last), `text` and `size` and `body 8` and `utf8`, `ret`, `envid` and `wish NOTIFY ORCPT` (one a recipient) of every message, and `then`, one for each thing that the agent is told: `outcome CODE... [lost STAGE] [elsewhere]`,
 //! `failed STAGE CODE`, or `nothing` at all.
 
 use crate::kit::{
@@ -9,7 +9,10 @@ use crate::kit::{
     talk::{Conn, Scripted, Side, Talk, folder},
 };
 use posthaste::{
-    mail::{address::Mailbox, envelope::Body},
+    mail::{
+        address::Mailbox,
+        envelope::{Body, Notify, Ret, Wish},
+    },
     wire::{
         sasl::Credentials,
         smtp::{
@@ -64,10 +67,19 @@ fn messages(talk: &Talk) -> Vec<Message> {
                 size: talk.setting("size").map(|digits| digits.parse().unwrap()),
                 body: if talk.setting("body") == Some("8") { Body::EightBitMime } else { Body::SevenBit },
                 utf8: talk.setting("utf8").is_some(),
+                ret: talk.setting("ret").and_then(Ret::parse),
+                envid: talk.setting("envid").map(str::to_owned),
+                wishes: talk.settings().filter(|it| it.0 == "wish").map(|it| wish(it.1)).collect(),
                 last: at + 1 == lines.len(),
             }
         })
         .collect()
+}
+
+/// `NOTIFY` and the decoded ORCPT, `-` for none.
+fn wish(words: &str) -> Wish {
+    let (notify, orcpt) = words.split_once(' ').unwrap();
+    Wish { notify: Notify::parse(notify), orcpt: Some(orcpt.to_owned()).filter(|word| word != "-") }
 }
 
 fn text(talk: &Talk) -> Vec<u8> {
@@ -115,7 +127,10 @@ fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a, Cli
 fn the_client_keeps_to_its_dialogues_and_tells_what_came_of_them() {
     for talk in folder("client", Side::Client) {
         for (key, _) in talk.settings() {
-            let known = ["dialect", "tls", "login", "message", "text", "size", "body", "utf8", "then"];
+            let known = [
+                "dialect", "tls", "login", "message", "text", "size", "body", "utf8", "ret", "envid", "wish",
+                "then",
+            ];
             assert!(known.contains(&key), "{}: no setting {key:?}", talk.name);
         }
         let notes = RefCell::new(Vec::new());
@@ -153,8 +168,8 @@ fn is_for_the_program(talk: &Talk) -> bool {
     let again = talk.setting("then").is_some_and(|then| then.contains("4.5.3"));
     // What is injected octet by octet arrives within the handshake and breaks it, which is as good.
     let injected = talk.name.ends_with("starttls-injection.talk");
-    // Nor does it send to addresses beyond ASCII.
-    let utf8 = talk.name.contains("utf8");
+    // It neither sends to addresses beyond ASCII nor asks for reports.
+    let utf8 = talk.name.contains("utf8") || talk.name.contains("dsn");
     let fits = count == 1 && !utf8 && text.starts_with("From:") && tls != "if-offered";
     fits && !again && !injected && !talk.needs_session()
 }

@@ -12,6 +12,7 @@ use posthaste::{
     mail::address::{Domain, Forward, Mailbox},
     wire::smtp::{
         Dialect,
+        command::Rcpt,
         reply::Reply,
         server::{Answer, Ask, Event, Known, Limits, Logins, Server, Settings, Tls},
     },
@@ -127,7 +128,7 @@ impl Town {
                     format!("Ok with {}", peer.protocol(self.dialect, mail.utf8)),
                 ))
             }
-            Ask::Rcpt(to) => {
+            Ask::Rcpt(Rcpt { to, .. }) => {
                 let (recipients, text) = self.open.as_mut().expect("a transaction");
                 assert!(text.is_none());
                 let to = match to {

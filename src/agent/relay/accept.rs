@@ -37,7 +37,7 @@ use crate::{
         sasl::Credentials,
         smtp::{
             Dialect,
-            command::Mail,
+            command::{Mail, Rcpt},
             reply::Reply,
             server::{Answer, Ask, Event, Peer, Server, TOO_MANY_RECIPIENTS},
         },
@@ -130,7 +130,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
     }
 
     async fn mail(&mut self, mail: Mail, peer: Arc<Peer>) -> Answer {
-        let Mail { sender, size, body, utf8 } = mail;
+        let Mail { sender, size, body, utf8, ret, envid } = mail;
         self.message = None;
         let origin = self.origin();
         let refusal = match &origin {
@@ -149,8 +149,11 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
             size,
             body,
             utf8,
+            ret,
+            envid,
             recipients: Vec::new(),
             ends: Vec::new(),
+            wishes: Vec::new(),
         });
         Answer::Yes
     }
@@ -175,7 +178,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
         null.then(|| Reply::from(&hosts::null_sender(domain)))
     }
 
-    async fn rcpt(&mut self, to: Forward) -> Answer {
+    async fn rcpt(&mut self, Rcpt { to, wish }: Rcpt) -> Answer {
         let Some(transaction) = self.transaction.take() else { return confused() };
         let mailbox = match to {
             Forward::Mailbox(mailbox) => mailbox,
@@ -198,7 +201,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
             refused => refused,
         };
         let answer = match admitted {
-            Ok(leaves) => match transaction.add(mailbox.clone(), leaves) {
+            Ok(leaves) => match transaction.add(mailbox.clone(), leaves, &wish) {
                 true => Answer::Yes,
                 false => Answer::Say(TOO_MANY_RECIPIENTS),
             },
@@ -405,7 +408,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Agent<Server> for Accept<S, Q> {
         match ask {
             Ask::Login { credentials, .. } => self.login(credentials).await,
             Ask::Mail { mail, peer } => self.mail(mail, peer).await,
-            Ask::Rcpt(to) => self.rcpt(to).await,
+            Ask::Rcpt(rcpt) => self.rcpt(rcpt).await,
             Ask::Open => Answer::Yes,
             Ask::Chunk(octets) => self.chunk(octets).await,
             Ask::End(octets) => self.end(octets).await,

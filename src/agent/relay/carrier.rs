@@ -83,6 +83,8 @@ pub(super) struct Carrier<S: Store, Q: Spool> {
     job: Option<Job>,
     text: Text<Q::Octets>,
     sent: usize,
+    /// The host offers DSN.
+    tells: bool,
     failed: Option<Failure>,
     /// Why there is no TLS.
     handshake: Option<String>,
@@ -119,6 +121,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
             job: None,
             text: Text::None,
             sent: 0,
+            tells: false,
             failed: None,
             handshake: None,
             tls: None,
@@ -236,6 +239,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
                         size: Some(job.size),
                         body: job.body,
                         utf8: job.utf8,
+                        ret: job.ret,
+                        envid: job.envid.clone(),
+                        wishes: job.wishes.clone(),
                         last: self.sent.saturating_add(1) >= MESSAGES_MAX,
                     };
                     (self.text, self.job) = (text, Some(job));
@@ -294,7 +300,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
         if outcome.verdicts.iter().any(Verdict::is_done) {
             self.lane.went_well();
         }
-        let via = Via { host: self.host.clone(), tls: self.tls.clone(), said: outcome.said };
+        let (host, tls) = (self.host.clone(), self.tls.clone());
+        let via = Via { host, tls, said: outcome.said, tells: self.tells };
         let _ = job.answer.send(Carried::Tried(outcome.verdicts, via));
     }
 }
@@ -302,7 +309,10 @@ impl<S: Store + 'static, Q: Spool + 'static> Carrier<S, Q> {
 impl<S: Store + 'static, Q: Spool + 'static> Agent<Client> for Carrier<S, Q> {
     async fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
-            Ask::Message(_) => self.next().await,
+            Ask::Message(offer) => {
+                self.tells = offer.dsn;
+                self.next().await
+            }
             Ask::Text => self.piece().await,
             Ask::Outcome(outcome) => {
                 self.outcome(outcome);

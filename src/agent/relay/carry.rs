@@ -6,7 +6,7 @@ use super::{
     intake::not_local,
     lane::{Carried, Job, Via},
     next_hop::NextHop,
-    settle::SOON,
+    settle::{SOON, Success},
     text::{PIECE, Reading, fill},
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     },
     mail::{
         address::{Domain, Mailbox},
+        envelope::Wish,
         trace::Told,
         verdict::{Verdict, Why},
     },
@@ -43,8 +44,8 @@ type End = (usize, Leaf);
 
 /// What came of one group of ends.
 enum Came {
-    /// A verdict for each.
-    Tried(Vec<(usize, Verdict)>),
+    /// A verdict for each, and how those were served whose senders wish to be told by us.
+    Tried(Vec<(usize, Verdict)>, Vec<(usize, Success)>),
     /// They have to wait: too much waits for their destination, or the daemon goes down.
     Untried,
 }
@@ -57,7 +58,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             Err(why) => {
                 let all = waiting(&lease.entry).map(|number| (number, Verdict::Later(why.clone())));
                 let verdicts = all.collect();
-                return self.settle(lease, verdicts, None).await;
+                return self.settle(lease, verdicts, Vec::new(), None).await;
             }
         };
         let mut tally = Tally::of(&ends);
@@ -65,12 +66,14 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         let entry = Arc::new(lease.entry.clone());
         let mut groups = self.start(&entry, ends, &mut tally, &closing);
         let mut untried = None;
+        let mut successes = Vec::new();
         let mut renewal = tokio::time::interval(LEASE / 2);
         renewal.tick().await;
         loop {
             tokio::select! {
                 came = groups.join_next() => match came {
-                    Some(Ok(Came::Tried(verdicts))) => {
+                    Some(Ok(Came::Tried(verdicts, told))) => {
+                        successes.extend(told);
                         let done = tally.add(verdicts);
                         if !groups.is_empty() && !done.is_empty() {
                             lease = self.record(lease, done).await;
@@ -90,7 +93,7 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             }
         }
         let missing = untried.is_none().then(not_local);
-        self.settle(lease, tally.verdicts(missing), untried).await;
+        self.settle(lease, tally.verdicts(missing), successes, untried).await;
     }
 
     /// Where each waiting recipient leads.
@@ -170,6 +173,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             sender: entry.envelope.sender.clone(),
             recipients: recipients.iter().map(|(_, mailbox)| mailbox.clone()).collect(),
             body: entry.envelope.body,
+            ret: entry.envelope.ret,
+            envid: entry.envelope.envid.clone(),
+            wishes: wishes(&entry, &recipients),
             utf8: entry.envelope.utf8,
             size: entry.size,
             again: false,
@@ -177,20 +183,25 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         };
         self.hand_over(&hop, job, &closing);
         match carried.await {
-            Ok(Carried::Tried(verdicts, Via { host, tls, said })) => {
-                for ((_, mailbox), verdict) in recipients.iter().zip(&verdicts) {
+            Ok(Carried::Tried(verdicts, Via { host, tls, said, tells })) => {
+                let mut successes = Vec::new();
+                for ((number, mailbox), verdict) in recipients.iter().zip(&verdicts) {
                     if verdict.is_done() {
+                        if !tells && wants_report(&entry, *number) {
+                            successes.push((*number, Success::Relayed(host.clone())));
+                        }
                         tracing::info!(id = %entry.id, to = %mailbox, host, tls, said, "sent");
                     }
                 }
-                Came::Tried(recipients.into_iter().map(|(number, _)| number).zip(verdicts).collect())
+                let numbers = recipients.into_iter().map(|(number, _)| number);
+                Came::Tried(numbers.zip(verdicts).collect(), successes)
             }
             Ok(Carried::Crowded) => Came::Untried,
             Err(_) if closing.is_wanted() => Came::Untried,
             // Whoever had the job is gone. It counts as an attempt, so that this does not go on for ever.
             Err(_) => {
                 let fault = |(number, _)| (number, Verdict::Later(not_local()));
-                Came::Tried(recipients.into_iter().map(fault).collect())
+                Came::Tried(recipients.into_iter().map(fault).collect(), Vec::new())
             }
         }
     }
@@ -201,9 +212,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         let told = match blocking(move || relay.head(&of)).await.and_then(|head| head) {
             Ok(head) => Arc::new(Told::of(&head)),
             Err(why) => {
-                return Came::Tried(
-                    ends.iter().map(|(number, _)| (*number, Verdict::Later(why.clone()))).collect(),
-                );
+                let later = |(number, _): &End| (*number, Verdict::Later(why.clone()));
+                return Came::Tried(ends.iter().map(later).collect(), Vec::new());
             }
         };
         let mut verdicts = Vec::with_capacity(ends.len());
@@ -223,7 +233,12 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         while let Some(done) = under_way.join_next().await {
             verdicts.extend(done.ok());
         }
-        Came::Tried(verdicts)
+        let served = |(number, verdict): &(usize, Verdict)| {
+            let told = verdict.is_done() && wants_report(&entry, *number);
+            told.then_some((*number, Success::Delivered))
+        };
+        let successes = verdicts.iter().filter_map(served).collect();
+        Came::Tried(verdicts, successes)
     }
 
     /// One copy for a local recipient of a spooled message. Blocking.
@@ -247,10 +262,15 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
     }
 
     /// The first octets of a spooled message, its header among them. Blocking.
-    pub(super) fn head(&self, entry: &Entry) -> Result<Vec<u8>, Why> {
-        let length = entry.size.min(PIECE as u64);
+    fn head(&self, entry: &Entry) -> Result<Vec<u8>, Why> {
+        self.beginning(entry, PIECE as u64)
+    }
+
+    /// At most so many of its first octets. Blocking.
+    pub(super) fn beginning(&self, entry: &Entry, most: u64) -> Result<Vec<u8>, Why> {
+        let length = entry.size.min(most);
         let read = self.spool.read(&entry.id, 0..length).and_then(|mut octets| {
-            let mut head = vec![0; usize::try_from(length).unwrap_or(PIECE)];
+            let mut head = vec![0; usize::try_from(length).unwrap_or_default()];
             let got = fill(&mut octets, &mut head)?;
             head.truncate(got);
             Ok(head)
@@ -275,6 +295,19 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             Err(shared) => Lease { entry: shared.entry.clone(), fence: shared.fence, until: shared.until },
         }
     }
+}
+
+/// True where the sender wishes to be told that this recipient was served.
+fn wants_report(entry: &Entry, number: usize) -> bool {
+    entry.envelope.recipients.get(number).is_some_and(|recipient| recipient.wish.success())
+}
+
+/// Of what the sender wishes to hear, a recipient each; empty where that is nothing special.
+fn wishes(entry: &Entry, recipients: &[(usize, Mailbox)]) -> Vec<Wish> {
+    let of =
+        |(number, _): &(usize, Mailbox)| entry.envelope.recipients.get(*number).map(|to| to.wish.clone());
+    let wishes: Vec<Wish> = recipients.iter().map(|to| of(to).unwrap_or_default()).collect();
+    if wishes.iter().all(|wish| *wish == Wish::default()) { Vec::new() } else { wishes }
 }
 
 /// When those are looked at again who found their destination crowded: spread, so that they do not crowd it at once.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     mail::{
         address::Mailbox,
-        envelope::Body,
+        envelope::{Body, Ret, Wish},
         id::QueueId,
         verdict::{Verdict, Why},
     },
@@ -51,6 +51,12 @@ pub(super) struct Job {
     pub(super) recipients: Vec<Mailbox>,
     /// The declared body type.
     pub(super) body: Body,
+    /// What a report is to bring back.
+    pub(super) ret: Option<Ret>,
+    /// The message's name for its sender.
+    pub(super) envid: Option<String>,
+    /// Of what the sender wants to hear, a recipient each.
+    pub(super) wishes: Vec<Wish>,
     /// It needs SMTPUTF8, whoever it is for.
     pub(super) utf8: bool,
     /// Its octets.
@@ -79,6 +85,8 @@ pub(super) struct Via {
     pub(super) tls: Option<String>,
     /// What it said when it took the message.
     pub(super) said: Option<String>,
+    /// It knows of what the sender wants to hear (DSN), and tells from here on.
+    pub(super) tells: bool,
 }
 
 impl Job {
@@ -429,6 +437,9 @@ mod tests {
         let (answer, waiting) = oneshot::channel();
         let job = Job {
             utf8: false,
+            ret: None,
+            envid: None,
+            wishes: Vec::new(),
             id: QueueId::new(1, 1),
             sender: None,
             recipients: vec!["a@example.net".parse().unwrap()],

@@ -111,7 +111,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             return Err(looped());
         }
         let copy = match transaction.ends.as_slice() {
-            [only] => direct::copy(&id, only, transaction.sender.as_ref(), false),
+            [only] if !transaction.wants_reports() => {
+                direct::copy(&id, only, transaction.sender.as_ref(), false)
+            }
             _ => None,
         };
         let relay = Arc::clone(self);

@@ -1,10 +1,13 @@
 //! The end of an attempt: when to try again, what to give up, whom to tell.
 
-use super::{Relay, Settings, blocking, date, text::Whole};
+use super::{
+    Relay, Settings, blocking, date,
+    text::{PIECE, Whole},
+};
 use crate::{
     mail::{
-        bounce::{Bounce, Failure},
-        envelope::{Body, Envelope, Recipient},
+        bounce::{Action, Bounce, Fate},
+        envelope::{Body, Envelope, Recipient, Ret},
         verdict::{Verdict, Why},
     },
     spool::{Entry, Lease, Next, Spool, Standing},
@@ -16,6 +19,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+/// A message of at most so many octets goes back whole to who wished for that; of a larger one the header does.
+const FULL_MAX: u64 = 256 * 1024;
+
+/// How a recipient was served whose sender wishes to be told of it by us.
+#[derive(Clone, Debug)]
+pub(super) enum Success {
+    /// In a mailbox of ours.
+    Delivered,
+    /// By this host, which does not tell.
+    Relayed(String),
+}
+
 /// When a message is looked at again whose destination had too much to do, or whose bounce could not be written.
 pub(super) const SOON: Duration = Duration::from_secs(10);
 
@@ -25,16 +40,23 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         self: &Arc<Self>,
         lease: Lease,
         verdicts: Vec<(usize, Verdict)>,
+        successes: Vec<(usize, Success)>,
         untried: Option<Duration>,
     ) {
         let relay = Arc::clone(self);
-        let settled = blocking(move || relay.settle_now(lease, verdicts, untried)).await;
+        let settled = blocking(move || relay.settle_now(lease, verdicts, &successes, untried)).await;
         if settled.is_ok() {
             self.due.notify_one();
         }
     }
 
-    fn settle_now(&self, lease: Lease, mut verdicts: Vec<(usize, Verdict)>, untried: Option<Duration>) {
+    fn settle_now(
+        &self,
+        lease: Lease,
+        mut verdicts: Vec<(usize, Verdict)>,
+        successes: &[(usize, Success)],
+        untried: Option<Duration>,
+    ) {
         let settings = self.settings();
         let now = self.clock.now();
         let entry = &lease.entry;
@@ -53,6 +75,10 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             verdicts.retain(|(_, verdict)| !matches!(verdict, Verdict::Never(_)));
             due = None;
         }
+        // They are served all the same.
+        if let Err(why) = self.tell_of_success(entry, &verdicts, successes, &settings, now) {
+            tracing::error!(id = %entry.id, why = why.text, "a report of delivery could not be spooled");
+        }
         let soon = now.checked_add(SOON).unwrap_or(now);
         let again = untried.and_then(|wait| now.checked_add(wait));
         let due = due.into_iter().chain(again).min();
@@ -62,7 +88,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         }
     }
 
-    /// Spools a bounce for those who were given up. The null sender is told nothing.
+    /// Spools a bounce for those who were given up, unless their sender does not wish for it. The null sender is told
+    /// nothing.
     fn tell(
         &self,
         entry: &Entry,
@@ -70,26 +97,64 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
         settings: &Settings,
         now: SystemTime,
     ) -> Result<(), Why> {
-        let failures: Vec<Failure<'_>> = verdicts
+        let fates: Vec<Fate<'_>> = verdicts
             .iter()
             .filter_map(|(number, verdict)| match (verdict, entry.envelope.recipients.get(*number)?) {
-                (Verdict::Never(why), Recipient { mailbox, original }) => {
-                    Some(Failure { recipient: mailbox, original: original.as_ref(), why })
+                (Verdict::Never(why), recipient) if recipient.wish.failure() => {
+                    Some(fate(recipient, Action::Failed(why)))
                 }
                 _ => None,
             })
             .collect();
-        if failures.is_empty() {
-            return Ok(());
-        }
-        let Some(sender) = &entry.envelope.sender else {
+        if !fates.is_empty() && entry.envelope.sender.is_none() {
             // Most often a report itself: who could not be told the first time is not told of that either.
             tracing::warn!(id = %entry.id, "dropped; the null sender is not told of failures");
+        }
+        let full = entry.envelope.ret == Some(Ret::Full) && entry.size <= FULL_MAX;
+        self.report(entry, &fates, full, settings, now)
+    }
+
+    /// Spools a report for those who were served and whose sender wishes to be told.
+    fn tell_of_success(
+        &self,
+        entry: &Entry,
+        verdicts: &[(usize, Verdict)],
+        successes: &[(usize, Success)],
+        settings: &Settings,
+        now: SystemTime,
+    ) -> Result<(), Why> {
+        let mut fates = Vec::new();
+        for (number, _) in verdicts.iter().filter(|(_, verdict)| verdict.is_done()) {
+            // Of several ends the first speaks for all.
+            let success = successes.iter().find(|(of, _)| of == number).map(|(_, success)| success);
+            if let (Some(success), Some(recipient)) = (success, entry.envelope.recipients.get(*number)) {
+                fates.push(fate(
+                    recipient,
+                    match success {
+                        Success::Delivered => Action::Delivered,
+                        Success::Relayed(host) => Action::Relayed(host),
+                    },
+                ));
+            }
+        }
+        self.report(entry, &fates, false, settings, now)
+    }
+
+    /// Spools a report, where there is something to tell and somebody to be told.
+    fn report(
+        &self,
+        entry: &Entry,
+        fates: &[Fate<'_>],
+        full: bool,
+        settings: &Settings,
+        now: SystemTime,
+    ) -> Result<(), Why> {
+        let Some(sender) = entry.envelope.sender.as_ref().filter(|_| !fates.is_empty()) else {
             return Ok(());
         };
         let id = random::queue_id(&self.clock);
-        // Where the message can't be read any more, its sender hears of the failure all the same.
-        let head = self.head(entry).unwrap_or_else(|why| {
+        // Where the message can't be read any more, its sender hears of its fate all the same.
+        let head = self.beginning(entry, if full { FULL_MAX } else { PIECE as u64 }).unwrap_or_else(|why| {
             tracing::error!(id = %entry.id, why = why.text, "a bounce goes without the message's header");
             Vec::new()
         });
@@ -100,7 +165,9 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             of: &entry.id,
             arrived: date(entry.arrived, settings),
             now: date(now, settings),
-            failures: &failures,
+            fates,
+            envid: entry.envelope.envid.as_deref(),
+            full: full && head.len() as u64 == entry.size,
             head: &head,
         };
         let mut text = Vec::with_capacity(head.len().saturating_add(4096));
@@ -114,9 +181,19 @@ impl<S: Store + 'static, Q: Spool + 'static> Relay<S, Q> {
             ..Envelope::default()
         };
         self.spool(&id, envelope, &[], &mut Whole(Some(&text)))?;
-        tracing::info!(id = %id, of = %entry.id, to = %sender, "bounced");
+        let what = match fates.first().map(|fate| fate.action) {
+            Some(Action::Failed(_)) => "bounced",
+            _ => "told of delivery",
+        };
+        tracing::info!(id = %id, of = %entry.id, to = %sender, "{what}");
         Ok(())
     }
+}
+
+/// What a report says of a recipient.
+fn fate<'a>(recipient: &'a Recipient, action: Action<'a>) -> Fate<'a> {
+    let Recipient { mailbox, original, wish } = recipient;
+    Fate { recipient: mailbox, original: original.as_ref(), orcpt: wish.orcpt.as_deref(), action }
 }
 
 /// How often a recipient was tried.

@@ -4,7 +4,7 @@ use crate::{
     agent::route::{Fate, expand::Leaf, may::Origin},
     mail::{
         address::Mailbox,
-        envelope::{Body, Envelope, Recipient},
+        envelope::{Body, Envelope, Recipient, Ret, Wish},
         header,
         verdict::Verdict,
     },
@@ -32,16 +32,22 @@ pub(super) struct Transaction {
     pub(super) body: Body,
     /// SMTPUTF8 was declared; once the text has begun: and is needed for the sender or the header.
     pub(super) utf8: bool,
+    /// What a report is to bring back.
+    pub(super) ret: Option<Ret>,
+    /// The message's name for its sender.
+    pub(super) envid: Option<String>,
     /// The accepted recipients as the client gave them, each with the numbers of its ends.
     pub(super) recipients: Vec<(Mailbox, Vec<usize>)>,
     /// Where they lead, each end once.
     pub(super) ends: Vec<Leaf>,
+    /// Of what the sender wants to hear about each end, in their order.
+    pub(super) wishes: Vec<Wish>,
 }
 
 impl Transaction {
     /// Adds an accepted recipient; an end that another led to already is not made twice. False when there are too
     /// many ends.
-    pub(super) fn add(&mut self, recipient: Mailbox, leaves: Vec<Leaf>) -> bool {
+    pub(super) fn add(&mut self, recipient: Mailbox, leaves: Vec<Leaf>, wish: &Wish) -> bool {
         if self.ends.len().saturating_add(leaves.len()) > ENDS_MAX {
             return false;
         }
@@ -51,6 +57,7 @@ impl Transaction {
             numbers.push(known.unwrap_or(self.ends.len()));
             if known.is_none() {
                 self.ends.push(leaf);
+                self.wishes.push(wish.clone());
             }
         }
         self.recipients.push((recipient, numbers));
@@ -64,9 +71,15 @@ impl Transaction {
             && (self.sender.as_ref().is_some_and(|sender| !sender.is_ascii()) || !header::is_ascii(head));
     }
 
+    /// True when somebody wants to hear of a delivery. Reports are made of what is in the spool.
+    pub(super) fn wants_reports(&self) -> bool {
+        self.wishes.iter().any(Wish::success)
+    }
+
     /// True when the message can be committed to mailboxes at once, without the spool.
     pub(super) fn is_direct(&self) -> bool {
         (1..=DIRECT_MAX).contains(&self.ends.len())
+            && !self.wants_reports()
             && self.ends.iter().all(|end| matches!(end.fate, Fate::Local { .. }))
     }
 
@@ -80,15 +93,21 @@ impl Transaction {
 
     /// The envelope of the ends with these numbers, for the spool.
     pub(super) fn envelope(&self, numbers: impl Iterator<Item = usize>) -> Envelope {
-        let ends = numbers.filter_map(|number| self.ends.get(number));
+        let ends = numbers.filter_map(|number| Some((self.ends.get(number)?, self.wishes.get(number)?)));
         Envelope {
             sender: self.sender.clone(),
             recipients: ends
-                .map(|end| Recipient { mailbox: end.mailbox.clone(), original: end.original.clone() })
+                .map(|(end, wish)| Recipient {
+                    mailbox: end.mailbox.clone(),
+                    original: end.original.clone(),
+                    wish: wish.clone(),
+                })
                 .collect(),
             body: self.body,
             login: self.peer.login.clone(),
             utf8: self.utf8,
+            ret: self.ret,
+            envid: self.envid.clone(),
         }
     }
 

@@ -16,6 +16,7 @@ fn envelope() -> Envelope {
             Recipient {
                 mailbox: mailbox("\"odd \\\" one\"@[192.0.2.1]"),
                 original: Some(mailbox("alias@example.org")),
+                wish: Wish::default(),
             },
         ],
         body: Body::EightBitMime,
@@ -37,6 +38,42 @@ fn file(body: &[u8], journal: &[(usize, Verdict)]) -> Vec<u8> {
 
 fn later(text: &str) -> Verdict {
     Verdict::Later(Why::new(4, 1, text))
+}
+
+#[test]
+fn what_a_sender_wishes_to_hear_is_kept() {
+    let id = QueueId::parse(ID).unwrap();
+    let notify = Some(Notify { success: true, delay: true, ..Notify::default() });
+    let wish = Wish { notify, orcpt: Some("rfc822;x y@example.org".to_owned()) };
+    let never = Wish { notify: Some(Notify::default()), orcpt: None };
+    let wished = Envelope {
+        recipients: vec![
+            Recipient { wish, ..Recipient::to(mailbox("a@example.net")) },
+            Recipient { wish: never, ..Recipient::to(mailbox("b@example.net")) },
+            Recipient::to(mailbox("c@example.net")),
+        ],
+        ret: Some(Ret::Full),
+        envid: Some("QQ 1".to_owned()),
+        ..Envelope::default()
+    };
+    let printed = print_envelope(&id, &wished).unwrap();
+    let text = String::from_utf8(printed.clone()).unwrap();
+    for part in [
+        "{\"mailbox\":\"a@example.net\",\"notify\":\"SUCCESS,DELAY\",\"orcpt\":\"rfc822;x y@example.org\"}",
+        "{\"mailbox\":\"b@example.net\",\"notify\":\"NEVER\"},{\"mailbox\":\"c@example.net\"}",
+        ",\"ret\":\"FULL\",\"envid\":\"QQ 1\"}",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let header = Header { id: id.clone(), length: 0 };
+    assert_eq!(read_tail(&header, printed.as_slice()).unwrap().envelope, wished);
+    // What would make a command or a field of its own is damage.
+    for (sound, damaged) in
+        [("QQ 1", "QQ\\r\\n1"), ("x y@", "x\\ny@"), ("NEVER", "NEVER,SUCCESS"), ("FULL", "HALF")]
+    {
+        let text = text.replace(sound, damaged);
+        assert!(matches!(read_tail(&header, text.as_bytes()), Err(Fault::Envelope(_))), "{text}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::mail::{
     address::{self, Domain, Fault, Forward, Mailbox},
-    envelope::Body,
+    envelope::{Body, Notify, Ret, Wish},
     verdict::Verdict,
 };
 
@@ -21,6 +21,19 @@ pub struct Mail {
     pub body: Body,
     /// SMTPUTF8 (RFC 6531): addresses and header may hold letters beyond ASCII.
     pub utf8: bool,
+    /// What a report is to bring back (RFC 3461).
+    pub ret: Option<Ret>,
+    /// The message's name for its sender, decoded (RFC 3461).
+    pub envid: Option<String>,
+}
+
+/// What RCPT says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rcpt {
+    /// The recipient.
+    pub to: Forward,
+    /// Of what the sender wants to hear (RFC 3461).
+    pub wish: Wish,
 }
 
 /// What a server's grammar depends on.
@@ -88,9 +101,9 @@ pub fn mail(arguments: &str, grammar: Grammar<'_>) -> Result<Mail, Reply> {
         }
         (read, _) => read.map_err(refused)?,
     };
-    let mut mail = Mail { sender, size: None, body: Body::SevenBit, utf8: false };
+    let mut mail = Mail { sender, size: None, body: Body::SevenBit, utf8: false, ret: None, envid: None };
     let ascii = path.strip_suffix(std::str::from_utf8(rest).unwrap_or_default()).is_none_or(str::is_ascii);
-    let (mut sized, mut bodied, mut authed) = (false, false, false);
+    let (mut sized, mut bodied, mut authed, mut retted, mut named) = (false, false, false, false, false);
     for param in parameters(rest)? {
         let param = param.ok_or(BAD_VALUE)?;
         let is = |keyword: &str| param.keyword.eq_ignore_ascii_case(keyword);
@@ -104,6 +117,10 @@ pub fn mail(arguments: &str, grammar: Grammar<'_>) -> Result<Mail, Reply> {
             (&mut sized, param.value.and_then(size).map(|size| mail.size = Some(size)))
         } else if is("BODY") {
             (&mut bodied, param.value.and_then(body).map(|body| mail.body = body))
+        } else if is("RET") {
+            (&mut retted, param.value.and_then(Ret::parse).map(|ret| mail.ret = Some(ret)))
+        } else if is("ENVID") {
+            (&mut named, param.value.and_then(envid).map(|envid| mail.envid = Some(envid)))
         } else if is("AUTH") && grammar.auth {
             // It says who first submitted the message. Nobody is trusted to say so (RFC 4954 section 5).
             (&mut authed, param.value.and_then(submitter))
@@ -124,7 +141,7 @@ pub fn mail(arguments: &str, grammar: Grammar<'_>) -> Result<Mail, Reply> {
 /// rcpt = "RCPT TO:" ( "<Postmaster>" / Forward-path ) [SP Rcpt-parameters] CRLF
 /// ```
 /// RFC 5321 section 4.1.1.3.
-pub fn rcpt(arguments: &str, grammar: Grammar<'_>) -> Result<Forward, Reply> {
+pub fn rcpt(arguments: &str, grammar: Grammar<'_>) -> Result<Rcpt, Reply> {
     let usage = Reply::fixed(501, 5, 4, "Say RCPT TO:<address>");
     let path = behind(arguments, "TO:").ok_or(usage)?;
     let refused = |fault: Fault| Reply::from(&Verdict::Never(fault.of_recipient()));
@@ -135,11 +152,50 @@ pub fn rcpt(arguments: &str, grammar: Grammar<'_>) -> Result<Forward, Reply> {
         }
         (read, _) => read.map_err(refused)?,
     };
-    match parameters(rest)?.next() {
-        None => Ok(to),
-        Some(None) => Err(BAD_VALUE),
-        Some(Some(_)) => Err(UNKNOWN_PARAMETER),
+    let mut wish = Wish::default();
+    for param in parameters(rest)? {
+        let param = param.ok_or(BAD_VALUE)?;
+        let is = |keyword: &str| param.keyword.eq_ignore_ascii_case(keyword);
+        let fresh = if is("NOTIFY") {
+            let notify = param.value.and_then(Notify::parse).ok_or(BAD_VALUE)?;
+            wish.notify.replace(notify).is_none()
+        } else if is("ORCPT") {
+            let orcpt = param.value.and_then(orcpt).ok_or(BAD_VALUE)?;
+            wish.orcpt.replace(orcpt).is_none()
+        } else {
+            return Err(UNKNOWN_PARAMETER);
+        };
+        if !fresh {
+            return Err(BAD_VALUE);
+        }
     }
+    Ok(Rcpt { to, wish })
+}
+
+/// The most characters of an ENVID (RFC 3461 section 4.4) and of an ORCPT (section 4.2), as they are written.
+pub(super) const ENVID_MAX: usize = 100;
+pub(super) const ORCPT_MAX: usize = 500;
+
+/// ```abnf
+/// envid-parameter = "ENVID=" xtext
+/// ```
+/// RFC 3461 section 4.4: what it stands for is printable ASCII.
+fn envid(value: &str) -> Option<String> {
+    let text = xtext(value).filter(|_| value.len() <= ENVID_MAX)?;
+    text.bytes().all(|octet| matches!(octet, b' '..=b'~')).then_some(text)
+}
+
+/// ```abnf
+/// orcpt-parameter = "ORCPT=" original-recipient-address
+/// original-recipient-address = addr-type ";" xtext
+/// addr-type = atom
+/// ```
+/// RFC 3461 section 4.2. Any type: who reads it in a report may know it.
+fn orcpt(value: &str) -> Option<String> {
+    let (kind, address) = value.split_once(';').filter(|_| value.len() <= ORCPT_MAX)?;
+    let atom = !kind.is_empty() && kind.bytes().all(address::is_atext);
+    let address = xtext(address).filter(|address| atom && !address.is_empty())?;
+    address.bytes().all(|octet| matches!(octet, b' '..=b'~')).then(|| format!("{kind};{address}"))
 }
 
 /// ```abnf

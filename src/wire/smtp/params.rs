@@ -62,6 +62,19 @@ pub fn xtext(text: &str) -> Option<String> {
     String::from_utf8(plain).ok()
 }
 
+/// Writes octets as xtext.
+pub fn to_xtext(text: &str, out: &mut Vec<u8>) {
+    for octet in text.bytes() {
+        match octet {
+            33..=42 | 44..=60 | 62..=126 => out.push(octet),
+            _ => {
+                let digit = |half: u8| if half < 10 { b'0' + half } else { b'A' + half - 10 };
+                out.extend_from_slice(&[b'+', digit(octet >> 4), digit(octet & 15)]);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +110,11 @@ mod tests {
         ];
         for (given, wanted) in cases {
             assert_eq!(xtext(given).as_deref(), wanted, "{given}");
+            if let Some(text) = wanted {
+                let mut out = Vec::new();
+                to_xtext(text, &mut out);
+                assert_eq!(xtext(std::str::from_utf8(&out).unwrap()).as_deref(), wanted);
+            }
         }
     }
 }

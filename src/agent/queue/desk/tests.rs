@@ -26,8 +26,8 @@ fn put(spool: &Memory, n: u64, recipients: usize, body: &[u8]) {
     let mut draft = spool.draft().unwrap();
     draft.write_all(body).unwrap();
     let to = |n| To {
-        mailbox: Mailbox::parse(format!("r{n}@example.net").as_bytes()).unwrap(),
         original: Some(Mailbox::parse(b"all@example.org").unwrap()),
+        ..To::to(Mailbox::parse(format!("r{n}@example.net").as_bytes()).unwrap())
     };
     let envelope = Envelope {
         sender: None,

@@ -5,10 +5,10 @@ use super::{Dialect, Message, Offer, Order, Outcome, Stage, judged, stuff::Stuff
 use crate::{
     mail::{
         address::Mailbox,
-        envelope::Body,
+        envelope::{Body, Wish},
         verdict::{Verdict, Why},
     },
-    wire::smtp::reply::Reply,
+    wire::smtp::{params::to_xtext, reply::Reply},
 };
 use std::{collections::VecDeque, io::Write as _};
 
@@ -65,6 +65,7 @@ pub(super) struct Flight {
     dialect: Dialect,
     pipelining: bool,
     eight_bit: bool,
+    dsn: bool,
     declare: bool,
     utf8: bool,
     /// The next command to be written; `None` when all are.
@@ -120,6 +121,7 @@ impl Flight {
             dialect: order.dialect,
             pipelining: offer.pipelining,
             eight_bit: offer.eight_bit && message.body == Body::EightBitMime,
+            dsn: offer.dsn,
             declare: offer.size.is_some(),
             utf8: offer.utf8
                 && (message.utf8
@@ -176,7 +178,13 @@ impl Flight {
             Command::Rset => out.write_all(b"RSET\r\n"),
             Command::Data => out.write_all(b"DATA\r\n"),
             Command::Rcpt(place) => match self.message.recipients.get(place) {
-                Some(recipient) => write!(out, "RCPT TO:<{recipient}>\r\n"),
+                Some(recipient) => {
+                    let _ = write!(out, "RCPT TO:<{recipient}>");
+                    if let Some(wish) = self.message.wishes.get(place).filter(|_| self.dsn) {
+                        wishes(wish, out);
+                    }
+                    out.write_all(b"\r\n")
+                }
                 None => Ok(()),
             },
             Command::Mail => {
@@ -192,6 +200,13 @@ impl Flight {
                 }
                 if self.utf8 {
                     let _ = out.write_all(b" SMTPUTF8");
+                }
+                if let Some(ret) = self.message.ret.filter(|_| self.dsn) {
+                    let _ = write!(out, " RET={}", ret.word());
+                }
+                if let Some(envid) = self.message.envid.as_ref().filter(|_| self.dsn) {
+                    let _ = out.write_all(b" ENVID=");
+                    to_xtext(envid, out);
                 }
                 out.write_all(b"\r\n")
             }
@@ -412,6 +427,17 @@ fn refusal(order: &Order, offer: &Offer, message: &Message) -> Option<Why> {
     }
     let bad = message.sender.as_ref().is_some_and(|sender| !is_sendable(sender));
     bad.then(|| Why::new(1, 7, "the sender's address holds a control character"))
+}
+
+/// RFC 3461 section 5.2.1: what came with a recipient goes on with it.
+fn wishes(wish: &Wish, out: &mut Vec<u8>) {
+    if let Some(notify) = wish.notify {
+        let _ = write!(out, " NOTIFY={notify}");
+    }
+    if let Some((kind, address)) = wish.orcpt.as_ref().and_then(|orcpt| orcpt.split_once(';')) {
+        let _ = write!(out, " ORCPT={kind};");
+        to_xtext(address, out);
+    }
 }
 
 /// True when nothing in the address can end the command that it stands in.

@@ -4,7 +4,7 @@ use super::{Answer, Ask, Client, Dialect, Message, Order, Patience, Tls};
 use crate::{
     mail::{
         address::{Domain, Mailbox},
-        envelope::Body,
+        envelope::{Body, Notify, Ret, Wish},
     },
     wire::session::{Input, Session, Step},
 };
@@ -31,6 +31,8 @@ pub fn fuzz(octets: &[u8]) -> bool {
     let (mut out, mut unread) = (Vec::new(), Vec::new());
     let mut server = said.chunks(usize::from(*cut).max(1));
     let offers = said.windows(8).any(|word| word.eq_ignore_ascii_case(b"SMTPUTF8"));
+    let notify = Notify { success: true, ..Notify::default() };
+    let wish = Wish { notify: Some(notify), orcpt: Some("rfc822;a+b@example.org".to_owned()) };
     let mut messages = 0;
     let mut pieces = 0;
     let mut turn = client.turn(Input::Begin, &mut out);
@@ -73,6 +75,9 @@ pub fn fuzz(octets: &[u8]) -> bool {
                             size: Some(3),
                             body: Body::EightBitMime,
                             utf8: messages == 3,
+                            ret: Some(Ret::Full),
+                            envid: Some("a = b+".to_owned()),
+                            wishes: vec![wish.clone()],
                             last: choice & 8 != 0,
                         })
                     }

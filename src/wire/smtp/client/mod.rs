@@ -4,7 +4,7 @@
 //! Round trips are saved where the server allows it: MAIL, every RCPT and DATA leave in one write (PIPELINING, RFC 2920), and
 //! so do the text's end and QUIT behind the last message. Every reply is read and judged on its own.
 //!
-//! What it leaves out: CHUNKING and DSN are not used; an 8-bit text goes to a server without 8BITMIME as it is.
+//! What it leaves out: CHUNKING is not used; an 8-bit text goes to a server without 8BITMIME as it is.
 
 use super::{
     Dialect,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     mail::{
         address::Mailbox,
-        envelope::Body,
+        envelope::{Body, Ret, Wish},
         verdict::{Verdict, Why},
     },
     wire::{
@@ -95,6 +95,13 @@ pub struct Message {
     /// The sender's address or the header holds letters beyond ASCII: without SMTPUTF8 (RFC 6531) it can't go there. Of a
     /// recipient's address that is seen.
     pub utf8: bool,
+    /// What a report is to bring back, the message's name, and of what the sender wants to hear about each recipient, in their
+    /// order; all are said only where DSN (RFC 3461) is offered.
+    pub ret: Option<Ret>,
+    /// See [`Message::ret`].
+    pub envid: Option<String>,
+    /// See [`Message::ret`].
+    pub wishes: Vec<Wish>,
     /// True when no other message follows on this connection.
     pub last: bool,
 }

@@ -11,6 +11,8 @@ pub struct Offer {
     pub eight_bit: bool,
     /// SMTPUTF8 (RFC 6531).
     pub utf8: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
     /// SIZE (RFC 1870): the largest message taken; 0 where no limit is named, `None` where the word is not offered.
     pub size: Option<u64>,
     /// STARTTLS (RFC 3207).
@@ -38,6 +40,8 @@ impl Offer {
                 offer.eight_bit = true;
             } else if is("SMTPUTF8") {
                 offer.utf8 = true;
+            } else if is("DSN") {
+                offer.dsn = true;
             } else if is("SIZE") {
                 // A number that can't be read names no limit.
                 offer.size = Some(words.next().and_then(|digits| digits.parse().ok()).unwrap_or(0));
@@ -59,12 +63,13 @@ mod tests {
 
     #[test]
     fn words_are_read_without_case_and_odd_ones_passed_over() {
-        let text = "mx.example pipelining\nPipelining\nSIZE 52428800\nAUTH=LOGIN\nauth CRAM-MD5 PLAIN\n8bitmime\n\nSTARTTLS now\nsmtputf8\nX-ODD = ?";
+        let text = "mx.example pipelining\nPipelining\nSIZE 52428800\nAUTH=LOGIN\nauth CRAM-MD5 PLAIN\n8bitmime\n\nSTARTTLS now\nsmtputf8\ndsn\nX-ODD = ?";
         let offer = Offer::read(&Reply::plain(250, text));
         let wanted = Offer {
             pipelining: true,
             eight_bit: true,
             utf8: true,
+            dsn: true,
             size: Some(52_428_800),
             starttls: true,
             auth: vec![Mechanism::Plain, Mechanism::Login],

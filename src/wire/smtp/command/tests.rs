@@ -19,7 +19,7 @@ fn read_mail(line: &str) -> Result<Mail, Reply> {
 fn read_rcpt(line: &str) -> Result<Forward, Reply> {
     let (verb, arguments) = split(line.as_bytes())?;
     assert!(verb.eq_ignore_ascii_case("RCPT"), "{line}");
-    rcpt(arguments, Grammar::default())
+    rcpt(arguments, Grammar::default()).map(|rcpt| rcpt.to)
 }
 
 /// An address as smtp-proto gives it: without quotes.
@@ -79,8 +79,8 @@ fn names_alone_are_of_this_host_only_where_that_is_wanted() {
     let here = Domain::Name("host.example".to_owned());
     let bare = Grammar { bare: Some(&here), ..Grammar::default() };
     let root = |local: &str| Mailbox { local: local.to_owned(), domain: here.clone() };
-    assert_eq!(rcpt("TO:<root>", bare), Ok(Forward::Mailbox(root("root"))));
-    assert_eq!(rcpt("TO:<Postmaster>", bare), Ok(Forward::Postmaster));
+    assert_eq!(rcpt("TO:<root>", bare).map(|rcpt| rcpt.to), Ok(Forward::Mailbox(root("root"))));
+    assert_eq!(rcpt("TO:<Postmaster>", bare).map(|rcpt| rcpt.to), Ok(Forward::Postmaster));
     assert_eq!(mail("FROM:<www-data> SIZE=5", bare).unwrap().sender, Some(root("www-data")));
     for bad in ["TO:<>", "TO:<a b>", "TO:<a", "TO:<a>>", "TO:<@a:b>", "TO:<root\u{e9}>"] {
         assert!(rcpt(bad, bare).is_err(), "{bad}");

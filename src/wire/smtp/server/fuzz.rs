@@ -149,8 +149,8 @@ impl Agent {
                 self.open = Some(0);
                 ok.then_some(Answer::Yes)
             }
-            Ask::Rcpt(to) => {
-                if matches!(to, Forward::Mailbox(to) if !to.is_ascii() && !self.utf8) {
+            Ask::Rcpt(rcpt) => {
+                if matches!(rcpt.to, Forward::Mailbox(to) if !to.is_ascii() && !self.utf8) {
                     return None;
                 }
                 let recipients = self.open.as_mut()?;

@@ -79,7 +79,7 @@ pub(super) fn ehlo(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
     let mut text = cx.settings.hostname.to_string();
     let _ = write!(
         text,
-        "\nPIPELINING\nSIZE {}\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING\nSMTPUTF8",
+        "\nPIPELINING\nSIZE {}\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING\nSMTPUTF8\nDSN",
         cx.settings.limits.size
     );
     if cx.offers_tls() {

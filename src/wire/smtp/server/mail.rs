@@ -69,7 +69,7 @@ pub(super) fn rcpt(waiting: Waiting, cx: &mut Cx, arguments: &str, out: &mut Vec
         Ok(_) if recipients >= cx.settings.limits.recipients => {
             cx.refuse(&super::TOO_MANY_RECIPIENTS, waiting.into(), out)
         }
-        Ok(to) => Next::Turn(State::Rcpt(AwaitRcpt { recipients }), Step::Ask(Ask::Rcpt(to))),
+        Ok(rcpt) => Next::Turn(State::Rcpt(AwaitRcpt { recipients }), Step::Ask(Ask::Rcpt(rcpt))),
         Err(reply) => cx.refuse(&reply, waiting.into(), out),
     }
 }

@@ -9,13 +9,14 @@
 //! Between them the server waits for its agent in the states called `Await...`. Each state is a struct that its input
 //! consumes; what all of them share stands in [`Cx`]. What a peer may say when is the table in [`table`].
 
-use crate::{
-    mail::address::Forward,
-    wire::{
-        line::Framer,
-        sasl::Credentials,
-        session::{Input, Session, Step, Turn},
-        smtp::{Dialect, command::Mail, reply::Reply},
+use crate::wire::{
+    line::Framer,
+    sasl::Credentials,
+    session::{Input, Session, Step, Turn},
+    smtp::{
+        Dialect,
+        command::{Mail, Rcpt},
+        reply::Reply,
     },
 };
 use std::sync::Arc;
@@ -97,7 +98,7 @@ pub enum Ask {
         peer: Arc<Peer>,
     },
     /// A recipient: RCPT. Answer: as for `Mail`.
-    Rcpt(Forward),
+    Rcpt(Rcpt),
     /// DATA or the first BDAT, after at least one recipient was accepted. Answer: `Yes`, or `Say` a refusal; the transaction is then over.
     Open,
     /// The next octets of the message, about [`Server::CHUNK`] of them: as on the wire (CR LF), dots taken out.

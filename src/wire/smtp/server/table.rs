@@ -6,15 +6,20 @@ use super::{
     state::Next,
     waiting::Waiting,
 };
-use crate::wire::smtp::Dialect;
+use crate::wire::smtp::{
+    Dialect,
+    command::{ENVID_MAX, ORCPT_MAX},
+};
 
 /// The most octets of a command line (RFC 5321 section 4.5.3.1.4).
 pub(super) const LINE: usize = 512;
 /// What AUTH gets in addition (RFC 4954 section 4: 12288 in all).
 pub(super) const AUTH_ROOM: usize = 12_288 - LINE;
 /// What MAIL gets in addition: SIZE (RFC 1870 section 3), BODY (RFC 6152 section 2), AUTH (RFC 4954 section 3), SMTPUTF8 (RFC
-/// 6531 section 3.1).
-const MAIL_ROOM: usize = 26 + 17 + 500 + 10;
+/// 6531 section 3.1), RET and ENVID (RFC 3461 section 4).
+const MAIL_ROOM: usize = 26 + 17 + 500 + 10 + 9 + 7 + ENVID_MAX;
+/// What RCPT gets in addition: NOTIFY and ORCPT (RFC 3461 section 4).
+const RCPT_ROOM: usize = 29 + 7 + ORCPT_MAX;
 
 /// What a command does.
 type Method = fn(Waiting, &mut Cx, &str, &mut Vec<u8>) -> Next;
@@ -53,7 +58,7 @@ const fn command(
 static TABLE: [Row; 20] = [
     //  verb        dialects states room       ends   method
     command("MAIL", ALL, IDLE, MAIL_ROOM, false, mail::mail),
-    command("RCPT", ALL, OPEN, 0, false, mail::rcpt),
+    command("RCPT", ALL, OPEN, RCPT_ROOM, false, mail::rcpt),
     command("DATA", ALL, OPEN, 0, true, body::data),
     // Its octets follow it, wherever it is said.
     command("BDAT", ALL, ANY, 0, false, bdat::bdat),

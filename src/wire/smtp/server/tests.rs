@@ -165,8 +165,8 @@ proptest! {
         commands in proptest::collection::vec(
             prop_oneof![
                 4 => "(EHLO|LHLO) c\r\n",
-                6 => "MAIL FROM:<(|a@b[.]c|ö@b[.]c|a@ö[.]c)>( SIZE=[0-9]{1,6}| BODY=8BITMIME| SMTPUTF8|)\r\n",
-                6 => "RCPT TO:<(a@b[.]c|ö@ö[.]c|postmaster|a|\"[ -~]{1,4}\"@[a-z]{1,3})>\r\n",
+                6 => "MAIL FROM:<(|a@b[.]c|ö@b[.]c|a@ö[.]c)>( SIZE=[0-9]{1,6}| BODY=8BITMIME| SMTPUTF8| RET=FULL| ENVID=a[+]0[0-9A-F]|)\r\n",
+                6 => "RCPT TO:<(a@b[.]c|ö@ö[.]c|postmaster|a|\"[ -~]{1,4}\"@[a-z]{1,3})>( NOTIFY=(NEVER|SUCCESS,DELAY)| ORCPT=rfc822;(a|[+]0[0-9A-F])|)\r\n",
                 6 => "DATA\r\n",
                 6 => "BDAT [0-9]( LAST|)\r\n(a|.\r\n){0,4}",
                 1 => "BDAT ([a-z]|99999999|99999999999999999999)( LAST|)\r\n",
