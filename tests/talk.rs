@@ -5,6 +5,7 @@
 mod kit;
 
 mod talk {
+    mod budgets;
     mod client;
     mod imap;
     mod imap_client;

@@ -44,7 +44,7 @@ fn joined(uids: &[u32]) -> String {
     uids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a, Client> {
+pub fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a, Client> {
     let folders = talk.settings().filter(|it| ["folder", "write"].contains(&it.0));
     let mut folders: VecDeque<(bool, String)> =
         folders.map(|(key, name)| (key == "write", name.to_owned())).collect();

@@ -358,7 +358,7 @@ fn connect(daemon: &Daemon, talk: &Talk) -> Conn {
 }
 
 /// The server and the maildrop that a dialogue orders.
-fn scripted(talk: &Talk) -> Scripted<'static, Server> {
+pub fn scripted(talk: &Talk) -> Scripted<'static, Server> {
     let mut settings =
         Settings { hostname: "mx.example.org".into(), tls: Tls::None, limits: Limits::default() };
     let mut known = Known::default();

@@ -33,7 +33,7 @@ fn numbers(words: &str) -> Vec<u32> {
     words.split(' ').filter(|word| !word.is_empty()).map(|word| word.parse().unwrap()).collect()
 }
 
-fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a, Client> {
+pub fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a, Client> {
     let waves = talk.settings().filter(|it| it.0 == "fetch").map(|it| numbers(it.1));
     let mut waves: VecDeque<Vec<u32>> = waves.collect();
     let all = waves.is_empty();
