@@ -23,7 +23,7 @@ _mail__fetch() {
 
     case "${cmd}" in
         mail__fetch)
-            opts="-C -v -q -h -V --config --check-config --verbose --quiet --json --dry-run --into --state --folder --all-folders --keep --delete --tls-ca --password-command --password-file --help --version"
+            opts="-C -v -q -h -V --config --check-config --verbose --quiet --json --dry-run --into --exec-timeout --state --folder --all-folders --keep --delete --tls-ca --password-command --password-file --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -38,6 +38,10 @@ _mail__fetch() {
                     return 0
                     ;;
                 --into)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exec-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

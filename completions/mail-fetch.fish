@@ -1,5 +1,6 @@
 complete -c mail-fetch -s C -l config -d 'Read this configuration file and no other' -r -F
 complete -c mail-fetch -l into -d 'Put messages into this Maildir; - writes an mbox to stdout' -r -F
+complete -c mail-fetch -l exec-timeout -d 'End a program that takes longer than this for a message, such as 30s; else 5m' -r
 complete -c mail-fetch -l state -d 'Keep in this directory what was fetched' -r -F
 complete -c mail-fetch -l folder -d 'Fetch this folder, as the server names it; may be given more than once' -r
 complete -c mail-fetch -l tls-ca -d 'Trust the certificates in this file, too' -r -F

@@ -37,6 +37,8 @@ use tell::{Said, Teller};
 const DIALLING: Duration = Duration::from_secs(30);
 /// How long a server may be silent (RFC 9051 section 5.4 lets servers wait for half an hour; none that works does).
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a program may take for a message where nothing else is said.
+const LIMIT: Duration = Duration::from_secs(300);
 /// How many messages become durable side by side.
 const SYNCS: usize = 16;
 
@@ -55,6 +57,9 @@ struct Flags {
     /// Put messages into this Maildir; - writes an mbox to stdout
     #[arg(long, value_name = "DIR", conflicts_with = "program")]
     into: Option<PathBuf>,
+    /// End a program that takes longer than this for a message, such as 30s; else 5m
+    #[arg(long, value_name = "TIME", value_parser = super::config::value::duration)]
+    exec_timeout: Option<Duration>,
     /// Keep in this directory what was fetched
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -139,6 +144,7 @@ struct Job {
     password: Option<Secret>,
     tls_ca: Option<PathBuf>,
     to: To,
+    limit: Duration,
     folders: Folders,
     delete: bool,
     state: PathBuf,
@@ -228,6 +234,7 @@ fn job(flags: &Flags, source: &Source, known: Option<&Fetch>) -> Result<Job, Fai
         password,
         tls_ca: flags.tls_ca.clone().or_else(|| known.and_then(|known| known.tls_ca.clone())),
         to,
+        limit: flags.exec_timeout.or_else(|| known.and_then(|known| known.exec_timeout)).unwrap_or(LIMIT),
         folders,
         delete,
         state: match flags.state.clone().or_else(|| known.and_then(|known| known.state.clone())) {
@@ -283,6 +290,7 @@ impl Job {
             login: self.login()?,
             folders: self.folders.clone(),
             target,
+            limit: self.limit,
             delete: self.delete,
             state: self.state.clone(),
             dry_run,

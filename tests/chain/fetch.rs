@@ -2,7 +2,13 @@
 
 use crate::kit::{house::House, source::Source};
 use assert_cmd::Command;
-use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Output};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    process::Output,
+    time::{Duration, Instant},
+};
 
 const SCHEMES: [&str; 2] = ["pop3", "imap"];
 
@@ -205,6 +211,36 @@ fn a_program_gets_each_message_whole_and_what_it_does_not_take_comes_again() {
         let missing = fetch(&house, &url, &["--into", "Maildir", "--", "/no/such"]);
         assert_eq!(missing.status.code(), Some(64));
     }
+}
+
+#[test]
+fn a_program_that_takes_too_long_is_ended_with_all_it_started() {
+    let (house, source) = (House::new(), Source::new());
+    source.fill(3);
+    // The second message's ends when it is told to; the third's and what it starts do not hear of it.
+    let program = r#"cat > m; n=$(sed -n "s/^Subject: message //p" m); echo $n >> seen
+        case $n in 2) trap "echo told > told; kill $!; exit 0" TERM;; 3) trap "" TERM;; *) exit 0;; esac
+        sleep 1000 & echo $! > sleeper$n; wait; wait"#;
+    let with = ["--exec-timeout", "500ms", "--delete", "--", "sh", "-c", program];
+    let late = fetch(&house, &source.url("imap"), &with);
+    assert_eq!(late.status.code(), Some(75), "{late:?}");
+    assert_eq!(said(&late).matches("was not done in 0.5 s").count(), 2, "{late:?}");
+    assert_eq!(fs::read_to_string(house.path("seen")).unwrap(), "1\n2\n3\n");
+    assert_eq!(fs::read_to_string(house.path("told")).unwrap(), "told\n");
+    assert_eq!(source.uids(), [2, 3], "what was not taken stays");
+    for sleeper in ["sleeper2", "sleeper3"] {
+        let pid = fs::read_to_string(house.path(sleeper)).unwrap();
+        let stat = format!("/proc/{}/stat", pid.trim());
+        // What nobody waited for may stay as a zombie.
+        let lives = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        let until = Instant::now() + Duration::from_secs(20);
+        while lives() {
+            assert!(Instant::now() < until, "{sleeper} lives on");
+            std::thread::yield_now();
+        }
+    }
+    done(&fetch(&house, &source.url("imap"), &["--delete", "--", "true"]));
+    assert_eq!(source.uids(), [0; 0]);
 }
 
 #[test]

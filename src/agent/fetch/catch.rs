@@ -4,6 +4,7 @@ use super::{
     Folders, News, Order, Target,
     letter::{self, Letter},
     name::{self, Name},
+    program,
     state::{Change, Known, State},
 };
 use crate::{
@@ -20,7 +21,6 @@ use rustix::io::Errno;
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     io::{self, Write as _},
-    process::Stdio,
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::task::JoinHandle;
@@ -324,18 +324,16 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
         let mut file = letter.end().map_err(|fault| self.unwritten(&fault))?;
         if let Target::Program(words) = &self.order.target {
             let (program, arguments) = words.split_first().ok_or_else(|| Why::new(3, 5, "no program"))?;
-            let ended =
-                tokio::process::Command::new(program).args(arguments).stdin(Stdio::from(file)).status().await;
-            let ended = ended.map_err(|fault| self.stop(Why::local(&program.to_string_lossy(), &fault)))?;
-            if !ended.success() {
-                let text = format!(
-                    "{} ended with {ended}; the message is left for the next time",
-                    program.to_string_lossy()
-                );
-                self.left = self.left.saturating_add(1);
-                let why = Why::new(3, 0, text);
-                (self.tell)(News::Left { folder: &self.from.shown, name, why: &why });
-                self.trouble.get_or_insert(why);
+            let called = program.to_string_lossy();
+            let ended = program::run(program, arguments, file, self.order.limit).await;
+            let unkept = match ended.map_err(|fault| self.stop(Why::local(&called, &fault)))? {
+                Some(status) if status.success() => None,
+                Some(status) => Some(format!("ended with {status}")),
+                None => Some(format!("was not done in {} s and was ended", self.order.limit.as_secs_f64())),
+            };
+            if let Some(unkept) = unkept {
+                let text = format!("{called} {unkept}; the message is left for the next time");
+                self.leave(name, Why::new(3, 0, text));
                 return Ok(());
             }
             self.take(name, octets, false);

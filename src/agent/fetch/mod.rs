@@ -13,6 +13,7 @@ mod catch;
 mod imap;
 mod letter;
 mod pop3;
+mod program;
 
 use crate::{
     agent::send::{self, Privacy},
@@ -78,6 +79,8 @@ pub struct Order<S> {
     pub folders: Folders,
     /// Where messages go.
     pub target: Target<S>,
+    /// How long the program may take for one message.
+    pub limit: Duration,
     /// Delete at the source what is durable here, also what was taken earlier.
     pub delete: bool,
     /// The directory of the state.

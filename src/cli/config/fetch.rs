@@ -2,7 +2,7 @@
 
 use super::{read::Item, read::Table, relayd::secret, value};
 use crate::cli::{secret::Secret, server::Source};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// One source, and what is done with its messages.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Fetch {
     pub into: Option<PathBuf>,
     /// The program that each message goes to, in words.
     pub exec: Option<Vec<String>>,
+    /// How long that may take for a message.
+    pub exec_timeout: Option<Duration>,
     /// The folders, as the server names them; none is INBOX.
     pub folders: Vec<String>,
     /// All folders.
@@ -47,6 +49,7 @@ fn one(name: String, table: Table<'_>) -> Option<Fetch> {
             words => Ok(words.into_iter().map(str::to_owned).collect()),
         },
     });
+    let exec_timeout = table.value("exec_timeout", |item| value::duration(item.string()?));
     let folders = table.list("folders", super::word).unwrap_or_default();
     let all_folders = table.value("all_folders", |item| item.boolean()).unwrap_or(false);
     let delete = table.value("delete", |item| item.boolean()).unwrap_or(false);
@@ -64,8 +67,23 @@ fn one(name: String, table: Table<'_>) -> Option<Fetch> {
     if all_folders && !folders.is_empty() {
         table.fault("folders", "folders and all_folders exclude each other");
     }
+    if table.has("exec_timeout") && !table.has("exec") {
+        table.fault("exec_timeout", &format!("[{called}] has no exec that it could be for"));
+    }
     table.done();
-    Some(Fetch { name, source: source?, password, tls_ca, into, exec, folders, all_folders, delete, state })
+    Some(Fetch {
+        name,
+        source: source?,
+        password,
+        tls_ca,
+        into,
+        exec,
+        exec_timeout,
+        folders,
+        all_folders,
+        delete,
+        state,
+    })
 }
 
 /// A path, where `~/` is the home directory of who runs this.
