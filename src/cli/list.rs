@@ -77,7 +77,9 @@ fn listed(flags: Flags) -> Result<Exit, Failure> {
     let form = match (flags.json.json, flags.null) {
         (true, _) => Form::Json,
         (_, true) => Form::Paths(0),
-        _ if flags.long || io::stdout().is_terminal() => Form::Lines(super::terminal::columns(), zone),
+        _ if flags.long || io::stdout().is_terminal() => {
+            Form::Lines(super::terminal::columns(io::stdout()), zone)
+        }
         _ => Form::Paths(b'\n'),
     };
     let mut exit = Exit::Ok;

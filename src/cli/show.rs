@@ -55,7 +55,7 @@ fn shown(flags: Flags) -> Result<Exit, Failure> {
         (_, Some(into), number) => Order::Save { into, number },
         (_, None, Some(number)) => Order::Part { number, harmless: terminal },
         _ if !flags.header.is_empty() => Order::Fields(flags.header),
-        _ => Order::Text(super::terminal::columns()),
+        _ => Order::Text(super::terminal::columns(std::io::stdout())),
     };
     let files = match flags.files.is_empty() {
         true if io::stdin().is_terminal() => {

@@ -3,6 +3,7 @@
 //! line is meant.
 
 use std::borrow::Cow;
+use unicode_width::UnicodeWidthChar as _;
 
 /// What stands for a character that is not shown.
 const GONE: char = '\u{fffd}';
@@ -26,6 +27,23 @@ pub fn line(text: &str) -> Cow<'_, str> {
         letter => letter,
     };
     Cow::Owned(text.chars().map(plain).collect())
+}
+
+/// Appends as much of a text as fits into so many columns of a terminal, as one harmless line; filled up with spaces if it is
+/// to be.
+pub fn fit(text: &str, room: usize, fill: bool, out: &mut String) {
+    let mut used = 0_usize;
+    for letter in line(text).trim().chars() {
+        let next = used.saturating_add(letter.width().unwrap_or(0));
+        if next > room {
+            break;
+        }
+        used = next;
+        out.push(letter);
+    }
+    if fill {
+        out.extend(std::iter::repeat_n(' ', room.saturating_sub(used)));
+    }
 }
 
 /// Text of many lines for people: LF and tabs stay, CR LF and lone CR become LF, other active characters U+FFFD.

@@ -220,7 +220,7 @@ fn a_program_that_takes_too_long_is_ended_with_all_it_started() {
     // The second message's ends when it is told to; the third's and what it starts do not hear of it.
     let program = r#"cat > m; n=$(sed -n "s/^Subject: message //p" m); echo $n >> seen
         case $n in 2) trap "echo told > told; kill $!; exit 0" TERM;; 3) trap "" TERM;; *) exit 0;; esac
-        sleep 1000 & echo $! > sleeper$n; wait; wait"#;
+        sleep 1000 > m 2>&1 & echo $! > sleeper$n; wait; wait"#;
     let with = ["--exec-timeout", "500ms", "--delete", "--", "sh", "-c", program];
     let late = fetch(&house, &source.url("imap"), &with);
     assert_eq!(late.status.code(), Some(75), "{late:?}");
@@ -321,6 +321,51 @@ fn a_dry_run_only_says_what_would_come() {
         assert_eq!((line["folder"].as_str(), line["verdict"].as_str()), (Some("INBOX"), Some("new")));
         assert!(!house.path("Maildir").exists() && fs::read_dir(house.path("state")).unwrap().count() == 0);
         assert_eq!(source.uids().len(), 2);
+    }
+}
+
+/// script(1) gives it a terminal.
+#[test]
+fn on_a_terminal_progress_is_shown_and_gone_at_the_end() {
+    let Some(script) = crate::kit::peer("script") else { return };
+    let (house, source) = (House::new(), Source::new());
+    source.fill(50);
+    house.write("password", "secret");
+    let evil = "evil\u{1b}[2J\u{202e}";
+    let runs = [("", true), ("-q", false), ("-v", false), ("2>&1 | cat", false)];
+    for (run, (flags, drawn)) in runs.into_iter().enumerate() {
+        let line = format!(
+            "{} {} --folder INBOX --folder '{evil}' --into - --state state{run} --password-file password {flags} > /dev/null",
+            crate::kit::program("mail-fetch").display(),
+            source.url("imap"),
+        );
+        let line = match line.contains("2>&1") {
+            true => line.replace(" > /dev/null", "").replace("--into -", "--into Maildir"),
+            false => line,
+        };
+        let shown = std::process::Command::new(&script)
+            .args(["-qec", &format!("stty cols 40; {line}"), "/dev/null"])
+            .current_dir(house.path("."))
+            .env("HOME", house.path("."))
+            .output()
+            .unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let first = shown.find("\rINBOX: ");
+        assert_eq!(first.is_some(), drawn, "{flags}: {shown:?}");
+        assert!(!shown.contains("evil\u{1b}") && !shown.contains('\u{202e}'), "{shown:?}");
+        if drawn {
+            // Each is one row, and the last is wiped away before the last word.
+            let rows: Vec<&str> = shown.split('\r').filter(|row| row.starts_with("INBOX: ")).collect();
+            assert!(
+                rows.iter().all(|row| row.len() < 40 + "\x1b[K".len() && row.ends_with("\x1b[K")),
+                "{rows:?}"
+            );
+            let (_, end) = shown.rsplit_once("\rINBOX: ").unwrap();
+            let (_, end) = end.split_once("\r\x1b[K").unwrap();
+            assert!(end.contains("50 messages"), "{shown:?}");
+        } else {
+            assert!(!shown.contains("\x1b[K"), "{flags}: {shown:?}");
+        }
     }
 }
 

@@ -287,6 +287,7 @@ fn imap(shared: &Mutex<Shared>, mut stream: TcpStream) {
                     .messages
                     .retain(|message| !(holds(&set, message.uid) && message.flags.contains("\\Deleted")));
             }
+            ("LIST", ..) => reply.extend(b"* LIST (\\Noselect) \"/\" \"\"\r\n"),
             ("LOGOUT", ..) => {
                 let _ = stream.write_all(format!("* BYE\r\n{tag} OK\r\n").as_bytes());
                 return;

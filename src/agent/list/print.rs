@@ -56,31 +56,15 @@ fn line(candidate: &Candidate, head: &Head, width: usize, zone: &TimeZone) -> St
     let subject = subject.unwrap_or_else(|| "(no subject)".to_owned());
     let mut line = format!("{first}{}{third} {date:16} ", mark(flags.flagged, '*'));
     let used = columns(&line);
-    fit(&sender, SENDER, true, &mut line);
+    harmless::fit(&sender, SENDER, true, &mut line);
     line.push(' ');
     let room = width.max(NARROW).saturating_sub(used).saturating_sub(SENDER).saturating_sub(1);
-    fit(&subject, room, false, &mut line);
+    harmless::fit(&subject, room, false, &mut line);
     line
 }
 
 fn columns(text: &str) -> usize {
     text.chars().map(|letter| letter.width().unwrap_or(0)).sum()
-}
-
-/// Appends as much of a text as fits into so many columns, made harmless; filled up with spaces if it is to be.
-fn fit(text: &str, room: usize, fill: bool, out: &mut String) {
-    let mut used = 0_usize;
-    for letter in harmless::line(text).trim().chars() {
-        let next = used.saturating_add(letter.width().unwrap_or(0));
-        if next > room {
-            break;
-        }
-        used = next;
-        out.push(letter);
-    }
-    if fill {
-        out.extend(std::iter::repeat_n(' ', room.saturating_sub(used)));
-    }
 }
 
 /// A message as JSON.

@@ -67,9 +67,6 @@ fn one(name: String, table: Table<'_>) -> Option<Fetch> {
     if all_folders && !folders.is_empty() {
         table.fault("folders", "folders and all_folders exclude each other");
     }
-    if table.has("exec_timeout") && !table.has("exec") {
-        table.fault("exec_timeout", &format!("[{called}] has no exec that it could be for"));
-    }
     table.done();
     Some(Fetch {
         name,

@@ -3,7 +3,7 @@
 
 use crate::{
     agent::fetch::{Fetched, News},
-    cli::flags::Loudness,
+    cli::{flags::Loudness, terminal},
     mail::{
         harmless,
         verdict::{Verdict, Why},
@@ -14,6 +14,7 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
     time::{Duration, Instant},
 };
+use unicode_width::UnicodeWidthChar as _;
 
 /// Progress is drawn this often at most.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -216,19 +217,48 @@ impl Progress {
             return;
         }
         self.drawn = Some(Instant::now());
+        let line = self.line(terminal::columns(io::stderr()));
+        let _ = io::stderr().lock().write_all(format!("\r{line}\x1b[K").as_bytes());
+    }
+
+    /// One row of so many columns at most: a longer one would scroll, and could not be wiped away again. The last column stays
+    /// free, since some terminals begin a new row behind it.
+    fn line(&self, columns: usize) -> String {
         let size = |octets: u64| match octets {
             0..10_000 => format!("{octets} B"),
             10_000..10_000_000 => format!("{} kB", octets / 1000),
             _ => format!("{} MB", octets / 1_000_000),
         };
-        let folder = harmless::line(&self.folder);
-        let text = format!(
-            "\r{folder}: {} of {} messages, {} of {}\x1b[K",
-            self.done,
-            self.new,
-            size(self.octets),
-            size(self.all)
-        );
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        let counts =
+            format!(": {} of {} messages, {} of {}", self.done, self.new, size(self.octets), size(self.all));
+        let columns = columns.saturating_sub(1);
+        let mut line = String::new();
+        harmless::fit(&self.folder, columns.saturating_sub(counts.len()), false, &mut line);
+        let used = line.chars().map(|letter| letter.width().unwrap_or(0)).sum();
+        harmless::fit(&counts, columns.saturating_sub(used), false, &mut line);
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_one_harmless_row_whatever_the_folder_is_called() {
+        for (folder, columns, row) in [
+            ("INBOX", 80, "INBOX: 7 of 100 messages, 12 kB of 34 MB"),
+            ("INBOX", 30, ": 7 of 100 messages, 12 kB of"),
+            ("INBOX", 5, ": 7 "),
+            ("INBOX", 0, ""),
+            ("a\x1b[2J\r\nb\u{202e}c", 80, "a\u{fffd}[2J  b\u{fffd}c: 7 of 100 messages, 12 kB of 34 MB"),
+            // Two columns each.
+            ("\u{90f5}\u{4fbf}\u{90f5}\u{4fbf}", 41, "\u{90f5}\u{4fbf}: 7 of 100 messages, 12 kB of 34 MB"),
+        ] {
+            let folder = folder.to_owned();
+            let progress =
+                Progress { folder, new: 100, done: 7, octets: 12_345, all: 34_000_000, drawn: None };
+            assert_eq!(progress.line(columns), row);
+        }
     }
 }
