@@ -45,6 +45,15 @@ fn a_large_maildrop_is_listed_in_bounded_turns_and_the_peer_is_waited_for() {
 }
 
 #[test]
+fn what_stands_within_a_long_line_begins_no_tls() {
+    let (mut server, mut out) = (server(), Vec::new());
+    for piece in [[b'x'; 300].as_slice(), b"\x16\x03\x01", b"\r\n"] {
+        assert!(!matches!(server.turn(Input::Octets(piece), &mut out).step, Step::Close));
+    }
+    assert_eq!(out, b"-ERR The line is too long\r\n");
+}
+
+#[test]
 fn unique_ids_are_asked_for_in_batches_without_those_that_are_marked() {
     let mut server = open(1200);
     let mut all = Vec::new();

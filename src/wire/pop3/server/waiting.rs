@@ -44,7 +44,8 @@ impl From<Waiting> for State {
 impl Waiting {
     /// Takes at most one command.
     pub(super) fn octets(self, cx: &mut Cx, octets: &[u8], out: &mut Vec<u8>) -> (usize, Next) {
-        if matches!((&self, octets), (Waiting::User(_), [0x16, 0x03, ..])) {
+        // Not in the middle of a line that is thrown away.
+        if !cx.framer.is_skipping() && matches!((&self, octets), (Waiting::User(_), [0x16, 0x03, ..])) {
             return (octets.len(), cx.close(&TLS_AT_ONCE, out));
         }
         let (used, framed) = cx.framer.take(octets, COMMAND_MAX, FLOOD);

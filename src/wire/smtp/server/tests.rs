@@ -34,6 +34,19 @@ fn in_text(size: u64) -> Server {
 }
 
 #[test]
+fn what_stands_within_a_long_line_begins_no_tls() {
+    let (mut server, mut out) = (server(Dialect::Smtp, 1000), Vec::new());
+    server.turn(Input::Begin, &mut out);
+    server.turn(Input::Deadline, &mut out);
+    out.clear();
+    for piece in [[b'x'; 3000].as_slice(), b"\x16\x03\x01", b"\r\n"] {
+        assert!(!matches!(server.turn(Input::Octets(piece), &mut out).step, Step::Close));
+    }
+    let said = String::from_utf8(out).unwrap();
+    assert!(said.starts_with("500 5.5.") && said.lines().count() == 1, "{said}");
+}
+
+#[test]
 fn a_small_message_costs_one_question() {
     let mut server = in_text(1000);
     let input = b"Subject: x\r\n\r\n..\r\n.\r\nQUIT\r\n";
