@@ -141,6 +141,8 @@ pub struct Changes {
     pub uid_next: Uid,
     /// Messages that came or whose flags changed; their rows say how.
     pub changed: UidSet,
+    /// Messages that no reader took before.
+    pub recent: UidSet,
     /// UIDs that are gone. It may name some that were gone before (RFC 7162 section 3.2.10 permits it).
     pub vanished: UidSet,
 }
@@ -295,6 +297,10 @@ pub enum Scope {
 pub type Watching = Box<dyn Send>;
 
 /// What is kept, by account and folder.
+///
+/// [`Store::open`], [`Store::status`], [`Store::changes`], [`Store::search`] and [`Store::apply`] look what other programs did.
+/// What else is asked about messages is answered as the folder was when one of them looked last, but for those that are gone since:
+/// who wants to know whether there is news asks for it.
 pub trait Store: Send + Sync {
     /// A message being written.
     type Draft: Draft<Place = Place, Receipt: Receipt<Kept = Kept>>;
@@ -345,8 +351,9 @@ pub trait Store: Send + Sync {
     fn counted(&self, home: &Home, folder: &FolderName, uid: Uid) -> Result<Option<Measure>, Fault> {
         Ok(self.measures(home, folder, &UidSet::new([uid..=uid]), 1)?.pop())
     }
-    /// What changed after `since`, a modseq of this folder. All of it, where that is too long ago to be known.
-    fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq) -> Result<Changes, Fault>;
+    /// What changed after `since`, a modseq of this folder. All of it, where that is too long ago to be known. With `take` the
+    /// recent messages are so for nobody after.
+    fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq, take: bool) -> Result<Changes, Fault>;
     /// The octets of a message in `range`, counted with CR LF line ends.
     fn read(
         &self,

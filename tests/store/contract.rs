@@ -126,18 +126,21 @@ fn flags_are_set_added_and_removed_and_changes_say_whose() {
             deliver(store, home, "INBOX", &[], MESSAGE);
         }
         let since = store.open(home, &inbox(), true).unwrap().modseq;
-        assert!(store.changes(home, &inbox(), since).unwrap().changed.is_empty());
+        assert!(store.changes(home, &inbox(), since, false).unwrap().changed.is_empty());
         flag(store, home, "INBOX", &[1, 3, 9], FlagChange::Add, &["\\Seen", "later", "$Forwarded"]);
         assert_eq!(listing(store, home, "INBOX")[0].1, "\\Seen $Forwarded later");
         flag(store, home, "INBOX", &[1], FlagChange::Remove, &["LATER"]);
         flag(store, home, "INBOX", &[3], FlagChange::Set, &["\\Deleted"]);
         let flags: Vec<String> = listing(store, home, "INBOX").into_iter().map(|row| row.1).collect();
         assert_eq!(flags, ["\\Seen $Forwarded", "", "\\Deleted"]);
-        let changes = store.changes(home, &inbox(), since).unwrap();
+        let changes = store.changes(home, &inbox(), since, false).unwrap();
         assert_eq!(changes.changed, uids(&[1, 3]));
         assert!(changes.vanished.is_empty() && changes.modseq > since);
         flag(store, home, "INBOX", &[1], FlagChange::Add, &["\\Seen"]);
-        assert!(store.changes(home, &inbox(), changes.modseq).unwrap().changed.is_empty(), "no change");
+        assert!(
+            store.changes(home, &inbox(), changes.modseq, false).unwrap().changed.is_empty(),
+            "no change"
+        );
         let status = store.status(home, &inbox()).unwrap();
         let counts = (status.messages, status.unseen, status.deleted, status.recent, status.uid_next);
         assert_eq!(counts, (3, 2, 1, 0, 4));
@@ -179,12 +182,12 @@ fn expunges_are_told_and_their_uids_never_come_again() {
         assert_eq!(done, Done::Expunged { uids: uids(&[2]) });
         let done = act(store, home, expunge(None, true)).unwrap();
         assert_eq!(done, Done::Expunged { uids: uids(&[1, 4]) });
-        let changes = store.changes(home, &inbox(), since).unwrap();
+        let changes = store.changes(home, &inbox(), since, false).unwrap();
         assert_eq!((changes.vanished, changes.uid_next), (uids(&[1, 2, 4]), 5));
         act(store, home, expunge(Some(uids(&[3])), false)).unwrap();
         deliver(store, home, "INBOX", &[], MESSAGE);
         assert_eq!(listing(store, home, "INBOX"), [(5, String::new())]);
-        let changes = store.changes(home, &inbox(), changes.modseq).unwrap();
+        let changes = store.changes(home, &inbox(), changes.modseq, false).unwrap();
         assert_eq!((changes.changed, changes.vanished), (uids(&[5]), uids(&[3])));
     }
     ask_each!(promise);

@@ -61,12 +61,12 @@ fn deliveries_flags_and_removals_by_others_are_seen_at_once() {
     rename(&scratch, "new/1000.b.h", "cur/1000.b.h:2,F");
     fs::remove_file(scratch.path().join("cur/1001.c.h:2,RS")).unwrap();
     put(&scratch, "new/1003.e.h");
-    let changes = store.changes(&home, &inbox(), since).unwrap();
+    let changes = store.changes(&home, &inbox(), since, false).unwrap();
     assert_eq!((changes.changed, changes.vanished), (uids(&[2, 5]), uids(&[3])));
     assert_eq!(listing(&store, &home, "INBOX")[1], (2, "\\Flagged".to_owned()));
 
     fs::write(scratch.path().join("dovecot-keywords"), "0 play\n").unwrap();
-    let changes = store.changes(&home, &inbox(), changes.modseq).unwrap();
+    let changes = store.changes(&home, &inbox(), changes.modseq, false).unwrap();
     assert_eq!(changes.changed, uids(&[4]));
     assert_eq!(listing(&store, &home, "INBOX")[2], (4, "\\Seen play".to_owned()));
 }
@@ -136,7 +136,7 @@ fn a_broken_list_voids_all_uids_and_a_lost_one_too() {
             Some(text) => fs::write(path, text).unwrap(),
             None => fs::remove_file(path).unwrap(),
         }
-        let changes = store.changes(&home, &inbox(), before.modseq).unwrap();
+        let changes = store.changes(&home, &inbox(), before.modseq, false).unwrap();
         assert_ne!(changes.uid_validity, before.uid_validity, "{text:?}");
         assert_eq!(changes.changed, uids(&[1]));
         before = store.open(&home, &inbox(), false).unwrap();
@@ -271,10 +271,10 @@ fn after_a_restart_all_is_told_that_can_not_be_known() {
         act(&first, &home, Act::Expunge { folder: inbox(), uids: Some(uids(&[2])), deleted_only: false });
     assert_eq!(done.unwrap(), Done::Expunged { uids: uids(&[2]) });
     let second = store();
-    let changes = second.changes(&home, &inbox(), since).unwrap();
+    let changes = second.changes(&home, &inbox(), since, false).unwrap();
     assert!(changes.modseq > since);
     assert_eq!((changes.changed, changes.vanished), (uids(&[1, 3, 4]), uids(&[2])));
-    assert_eq!(second.changes(&home, &inbox(), ModSeq(1)).unwrap().vanished, uids(&[2]));
+    assert_eq!(second.changes(&home, &inbox(), ModSeq(1), false).unwrap().vanished, uids(&[2]));
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn since<S: Store>(
     from: &BTreeMap<usize, (ModSeq, u32)>,
 ) -> Option<Changes> {
     let (modseq, validity) = from.get(&index)?;
-    let changes = store.changes(home, &folder(FOLDERS[index]), *modseq).ok()?;
+    let changes = store.changes(home, &folder(FOLDERS[index]), *modseq, false).ok()?;
     (changes.uid_validity == *validity).then_some(changes)
 }
 

@@ -354,7 +354,7 @@ impl Keeper {
             },
             Ask::Changes { since } => {
                 let (folder, read_only) = self.selected.clone().expect("nothing is selected");
-                let changes = store.changes(&home, &folder, since)?;
+                let changes = store.changes(&home, &folder, since, false)?;
                 let recent = store.open(&home, &folder, !read_only)?.recent;
                 Answer::Changes(Changes {
                     modseq: changes.modseq,

@@ -126,6 +126,16 @@ impl Opened {
         Ok(Opened { root, dir, account, view })
     }
 
+    /// The view as it was when it was brought up to date last.
+    pub(super) fn known(&self, store: &Inner) -> Result<MutexGuard<'_, View>, Fault> {
+        let view = held(&self.view);
+        if view.is_read() {
+            return Ok(view);
+        }
+        drop(view);
+        self.fresh(store)
+    }
+
     /// The view, brought up to date.
     pub(super) fn fresh(&self, store: &Inner) -> Result<MutexGuard<'_, View>, Fault> {
         let mut view = held(&self.view);

@@ -156,8 +156,8 @@ impl Store for Maildir {
         self.0.counted(home, folder, uid)
     }
 
-    fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq) -> Result<Changes, Fault> {
-        self.0.changes(home, folder, since)
+    fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq, take: bool) -> Result<Changes, Fault> {
+        self.0.changes(home, folder, since, take)
     }
 
     fn read(&self, home: &Home, folder: &FolderName, uid: Uid, range: Range<u64>) -> Result<Octets, Fault> {

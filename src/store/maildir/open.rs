@@ -47,7 +47,7 @@ impl Inner {
         most: usize,
     ) -> Result<Vec<Row>, Fault> {
         let opened = Opened::open(self, home, folder)?;
-        let view = opened.fresh(self)?;
+        let view = opened.known(self)?;
         let rows = view.among(uids).filter_map(|(uid, message)| view.row(uid, message));
         Ok(rows.take(most).collect())
     }
@@ -60,15 +60,25 @@ impl Inner {
         most: usize,
     ) -> Result<Vec<(Uid, String)>, Fault> {
         let opened = Opened::open(self, home, folder)?;
-        let view = opened.fresh(self)?;
+        let view = opened.known(self)?;
         let ids = view.among(uids).filter_map(|(uid, _)| Some((uid, name::email_id(view.base(uid)?))));
         Ok(ids.take(most).collect())
     }
 
-    pub(super) fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq) -> Result<Changes, Fault> {
+    pub(super) fn changes(
+        &self,
+        home: &Home,
+        folder: &FolderName,
+        since: ModSeq,
+        take: bool,
+    ) -> Result<Changes, Fault> {
         let opened = Opened::open(self, home, folder)?;
-        let view = opened.fresh(self)?;
-        Ok(view.changes(since, opened.account.modseq()))
+        let mut view = opened.fresh(self)?;
+        let changes = view.changes(since, opened.account.modseq());
+        if take {
+            view.take_recent()?;
+        }
+        Ok(changes)
     }
 
     pub(super) fn measures(
@@ -79,7 +89,7 @@ impl Inner {
         most: usize,
     ) -> Result<Vec<Measure>, Fault> {
         let opened = Opened::open(self, home, folder)?;
-        let there: Vec<Uid> = opened.fresh(self)?.among(uids).map(|(uid, _)| uid).take(most).collect();
+        let there: Vec<Uid> = opened.known(self)?.among(uids).map(|(uid, _)| uid).take(most).collect();
         let mut measures = Vec::with_capacity(there.len());
         for uid in there {
             if let Some(measured) = self.measured(&opened, uid, false)? {
@@ -96,7 +106,7 @@ impl Inner {
         uid: Uid,
     ) -> Result<Option<Measure>, Fault> {
         let opened = Opened::open(self, home, folder)?;
-        if !opened.fresh(self)?.messages.contains_key(&uid) {
+        if !opened.known(self)?.messages.contains_key(&uid) {
             return Ok(None);
         }
         let measured = self.measured(&opened, uid, true)?;
@@ -111,7 +121,7 @@ impl Inner {
         range: Range<u64>,
     ) -> Result<Octets, Fault> {
         let opened = Opened::open(self, home, folder)?;
-        drop(opened.fresh(self)?);
+        drop(opened.known(self)?);
         self.octets_of(&opened, uid, range)?.ok_or(Fault::NoMessage)
     }
 
@@ -125,7 +135,7 @@ impl Inner {
         take: &mut dyn FnMut(Uid, Option<Octets>) -> io::Result<bool>,
     ) -> Result<(), Fault> {
         let opened = Opened::open(self, home, folder)?;
-        drop(opened.fresh(self)?);
+        drop(opened.known(self)?);
         for &uid in uids {
             if !take(uid, self.octets_of(&opened, uid, range.clone())?)? {
                 break;

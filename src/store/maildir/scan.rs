@@ -96,6 +96,11 @@ impl Scanner {
         Ok(Some(files))
     }
 
+    /// False before the first scan, and when the next one reads whatever the times say.
+    pub(super) fn is_read(&self) -> bool {
+        self.seen.is_some()
+    }
+
     /// Makes the next scan read.
     pub(super) fn forget(&mut self) {
         self.seen = None;

@@ -84,6 +84,11 @@ impl View {
             && dir.stat("cur")?.map(|stat| stat.identity) == Some(self.scanner.cur.stat_self()?.identity))
     }
 
+    /// True when the folder was read, lately or long ago.
+    pub(super) fn is_read(&self) -> bool {
+        self.list_seen.is_some() && self.scanner.is_read()
+    }
+
     /// Brings everything up to date. Takes the folder's lock where a file has no UID yet.
     pub(super) fn refresh(&mut self, root: &Dir, account: &Account, clock: &Clock) -> io::Result<()> {
         self.refresh_with(root, account, clock, None)
@@ -311,14 +316,17 @@ impl View {
     }
 
     pub(super) fn snapshot(&self, modseq: ModSeq) -> Snapshot {
-        let recent = self.messages.iter().filter(|(_, message)| message.found.new);
         Snapshot {
             uid_validity: self.list.uid_validity,
             uid_next: self.list.next,
             modseq,
             uids: self.messages.keys().copied().collect(),
-            recent: recent.map(|(uid, _)| *uid).collect(),
+            recent: self.recent(),
         }
+    }
+
+    fn recent(&self) -> UidSet {
+        self.messages.iter().filter(|(_, message)| message.found.new).map(|(uid, _)| *uid).collect()
     }
 
     pub(super) fn status(&self, modseq: ModSeq) -> Status {
@@ -349,6 +357,7 @@ impl View {
             uid_validity: self.list.uid_validity,
             uid_next: self.list.next,
             changed: changed.map(|(uid, _)| *uid).collect(),
+            recent: self.recent(),
             vanished,
         }
     }

@@ -56,13 +56,12 @@ impl Folder {
     }
 
     pub(super) fn snapshot(&self, modseq: ModSeq) -> Snapshot {
-        let recent = self.messages.iter().filter(|(_, (_, message))| message.recent);
         Snapshot {
             uid_validity: self.uid_validity,
             uid_next: self.uid_next,
             modseq,
             uids: self.messages.keys().copied().collect(),
-            recent: recent.map(|(uid, _)| *uid).collect(),
+            recent: self.recent(),
         }
     }
 
@@ -81,6 +80,16 @@ impl Folder {
         }
     }
 
+    fn recent(&self) -> UidSet {
+        let recent = self.messages.iter().filter(|(_, (_, message))| message.recent);
+        recent.map(|(uid, _)| *uid).collect()
+    }
+
+    /// The recent messages are so for nobody after.
+    pub(super) fn take_recent(&mut self) {
+        self.messages.values_mut().for_each(|(_, message)| message.recent = false);
+    }
+
     pub(super) fn changes(&self, since: ModSeq, modseq: ModSeq) -> Changes {
         let changed = self.messages.iter().filter(|(_, (modseq, _))| *modseq > since);
         let vanished = self.expunges.iter().filter(|(modseq, _)| *modseq > since);
@@ -89,6 +98,7 @@ impl Folder {
             uid_validity: self.uid_validity,
             uid_next: self.uid_next,
             changed: changed.map(|(uid, _)| *uid).collect(),
+            recent: self.recent(),
             vanished: vanished.map(|(_, uid)| *uid).collect(),
         }
     }

@@ -307,7 +307,7 @@ impl Store for Memory {
             let folder = account.folder(folder)?;
             let snapshot = folder.snapshot(modseq);
             if take {
-                folder.messages.values_mut().for_each(|(_, message)| message.recent = false);
+                folder.take_recent();
             }
             Ok(snapshot)
         })
@@ -353,10 +353,15 @@ impl Store for Memory {
         })
     }
 
-    fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq) -> Result<Changes, Fault> {
+    fn changes(&self, home: &Home, folder: &FolderName, since: ModSeq, take: bool) -> Result<Changes, Fault> {
         self.with(home, |account| {
             let modseq = account.modseq;
-            Ok(account.folder(folder)?.changes(since, modseq))
+            let folder = account.folder(folder)?;
+            let changes = folder.changes(since, modseq);
+            if take {
+                folder.take_recent();
+            }
+            Ok(changes)
         })
     }
 

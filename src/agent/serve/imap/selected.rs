@@ -42,8 +42,6 @@ pub(super) struct Selected<S: Store> {
     rung: Arc<AtomicBool>,
     /// Greater than every UID that the session knows.
     uid_next: Uid,
-    /// Messages that this session was told to be recent.
-    recent: UidSet,
     stirred: Arc<Notify>,
     /// It ends with us. A store's may be of use on one thread only.
     _watching: Mutex<Option<Watching>>,
@@ -89,7 +87,6 @@ impl<S: Store + 'static> Selected<S> {
             uid_validity: snapshot.uid_validity,
             rung,
             uid_next: snapshot.uid_next,
-            recent: snapshot.recent.clone(),
             stirred,
             _watching: Mutex::new(Some(watching)),
             opened: None,
@@ -246,20 +243,11 @@ impl<S: Store + 'static> Selected<S> {
     /// What changed; of what came it is taken, unless we only look, which messages no session took before.
     async fn changes(&mut self, user: &User<S>, since: ModSeq) -> Answer {
         let (folder, known, take) = (self.folder.clone(), self.uid_next, !self.read_only);
-        let changes = user.ask(move |store, home| {
-            let changes = store.changes(home, &folder, since)?;
-            let recent = match changes.uid_next > known {
-                true => store.open(home, &folder, take)?.recent,
-                false => UidSet::default(),
-            };
-            Ok((changes, recent))
-        });
-        match changes.await {
-            Ok((changes, recent)) => {
+        match user.ask(move |store, home| store.changes(home, &folder, since, take)).await {
+            Ok(changes) => {
                 self.uid_next = self.uid_next.max(changes.uid_next);
-                // What was taken just now and came after the changes is told later, and was recent then, too.
-                self.recent = UidSet::new(self.recent.ranges().chain(recent.ranges()));
-                let recent = changes.changed.iter().filter(|&uid| uid >= known && self.recent.contains(uid));
+                let recent =
+                    changes.changed.iter().filter(|&uid| uid >= known && changes.recent.contains(uid));
                 Answer::Changes(Changes {
                     modseq: changes.modseq,
                     uid_validity: changes.uid_validity,
