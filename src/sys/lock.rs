@@ -2,7 +2,7 @@
 
 use super::{
     clock::Clock,
-    disk::{Dir, named},
+    disk::{Dir, Stat, named},
 };
 use rustix::{
     fs::{AtFlags, CWD, FlockOperation, Mode, OFlags},
@@ -22,6 +22,8 @@ use std::{
 /// A lock file that has not changed for so long, and whose owner can't be asked, is broken. Dovecot's value for
 /// `dovecot-uidlist.lock`.
 const STALE: Duration = Duration::from_secs(120);
+/// How long a lock that is older than the machine's start must stay as it is.
+const WATCH: Duration = Duration::from_secs(5);
 /// The longest pause between two looks at a lock that another process holds.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -29,8 +31,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 ///
 /// The lock of a dead process on this host is broken at once, one whose process can't be asked (it says another host, or
 /// nothing) after two minutes without a change. What says this host or nothing and is older than the machine's start is a
-/// power cut's: its owner's number may be another's by now, and its text may be lost. Threads of one process exclude each
-/// other as well; who holds a lock must not ask for it again.
+/// power cut's: its owner's number may be another's by now, and its text may be lost. Since a clock that was set forward makes
+/// the lock of a living process look as old, it is broken only when it stays as it is for five seconds more. Threads of one
+/// process exclude each other as well; who holds a lock must not ask for it again.
 #[derive(Debug)]
 pub struct Dotlock {
     dir: Dir,
@@ -51,11 +54,12 @@ impl Dotlock {
         let ours = Ours::enter(dir.stat_self()?.identity, &lock, deadline).ok_or_else(late)?;
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let mut pause = Duration::from_millis(1);
+        let mut watch = Watch::default();
         loop {
             if let Some(identity) = make(dir, &lock, &host)? {
                 return Ok(Dotlock { dir: dir.clone(), name: lock, identity, _ours: ours });
             }
-            if break_stale(dir, &lock, &host, &Moment::now())? {
+            if break_stale(dir, &lock, &host, &Moment::now(watch.same(dir, &lock)?))? {
                 continue;
             }
             if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
@@ -119,18 +123,35 @@ fn mark(file: &mut File, host: &str) -> io::Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
+/// What a lock was when it was looked at first, and when that was.
+#[derive(Default)]
+struct Watch(Option<(Stat, Instant)>);
+
+impl Watch {
+    /// How long the lock has been as it is now, by a clock that nobody sets.
+    fn same(&mut self, dir: &Dir, lock: &OsStr) -> io::Result<Duration> {
+        let now = dir.stat(lock)?;
+        if self.0.map(|(stat, _)| stat) != now {
+            self.0 = now.map(|stat| (stat, Instant::now()));
+        }
+        Ok(self.0.map(|(_, since)| since.elapsed()).unwrap_or_default())
+    }
+}
+
 /// When a lock is looked at.
 struct Moment {
     now: SystemTime,
     /// How long the machine runs.
     uptime: Duration,
+    /// How long the lock was seen to stay as it is.
+    watched: Duration,
 }
 
 impl Moment {
-    fn now() -> Moment {
+    fn now(watched: Duration) -> Moment {
         let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         let uptime = Duration::from_secs(u64::try_from(uptime.tv_sec).unwrap_or(u64::MAX));
-        Moment { now: Clock::system().now(), uptime }
+        Moment { now: Clock::system().now(), uptime, watched }
     }
 
     /// True when a lock did not change for so long.
@@ -141,7 +162,8 @@ impl Moment {
 
     /// True when a lock is older than the machine's start. Seconds are cut off there, hence one more.
     fn forerunners(&self, dir: &Dir, lock: &OsStr) -> io::Result<bool> {
-        self.silent(dir, lock, self.uptime.saturating_add(Duration::from_secs(1)))
+        let older = self.silent(dir, lock, self.uptime.saturating_add(Duration::from_secs(1)))?;
+        Ok(older && self.watched >= WATCH)
     }
 }
 
@@ -322,11 +344,17 @@ mod tests {
             ("1:elsewhere.example".to_owned(), young, young / 2, false),
         ] {
             std::fs::write(scratch.path().join(lock), &text).unwrap();
-            let broken = break_stale(&dir, lock, &host(), &Moment { now: now + age, uptime }).unwrap();
+            let at = |watched| Moment { now: now + age, uptime, watched };
+            if uptime < up {
+                // Not yet: it may be the clock that was set.
+                let watched = WATCH - Duration::from_millis(1);
+                assert!(!break_stale(&dir, lock, &host(), &at(watched)).unwrap(), "{text:?}");
+            }
+            let broken = break_stale(&dir, lock, &host(), &at(WATCH)).unwrap();
             let gone = dir.stat(lock).unwrap().is_none();
             assert_eq!((broken, gone), (breaks, breaks), "{text:?} {age:?} {uptime:?}");
         }
-        let at = |now| Moment { now, uptime: up };
+        let at = |now| Moment { now, uptime: up, watched: none };
         // A clock that was set back is no age.
         std::fs::write(scratch.path().join(lock), "").unwrap();
         assert!(!break_stale(&dir, lock, &host(), &at(now - old)).unwrap());
@@ -334,6 +362,25 @@ mod tests {
         let file = File::options().write(true).open(scratch.path().join(lock)).unwrap();
         file.set_modified(now + old).unwrap();
         assert!(!break_stale(&dir, lock, &host(), &at(now + old + young)).unwrap());
+    }
+
+    #[test]
+    fn a_lock_is_watched_for_as_long_as_it_stays_the_same() {
+        let scratch = Scratch::new("watchlock");
+        let dir = Disk::inline().open(scratch.path()).unwrap();
+        let (path, lock) = (scratch.path().join("list.lock"), OsStr::new("list.lock"));
+        let mut watch = Watch::default();
+        assert_eq!(watch.same(&dir, lock).unwrap(), Duration::ZERO);
+        std::fs::write(&path, "1:a").unwrap();
+        watch.same(&dir, lock).unwrap();
+        let since = watch.0.unwrap().1;
+        watch.same(&dir, lock).unwrap();
+        assert_eq!(watch.0.unwrap().1, since);
+        // Another in its place is watched anew.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "1:abc").unwrap();
+        watch.same(&dir, lock).unwrap();
+        assert!(watch.0.unwrap().1 > since);
     }
 
     #[test]
