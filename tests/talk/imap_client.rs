@@ -19,9 +19,10 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-fn order(talk: &Talk) -> Order {
+/// How a server called `server` is spoken to, as the settings `tls` and `login` say.
+pub(super) fn order(talk: &Talk, server: &str) -> Order {
     Order {
-        server: "imap".to_owned(),
+        server: server.to_owned(),
         tls: match talk.setting("tls") {
             None | Some("as-it-is") => Tls::AsItIs,
             Some("if-offered") => Tls::IfOffered,
@@ -36,7 +37,8 @@ fn order(talk: &Talk) -> Order {
     }
 }
 
-fn numbers(words: &str) -> Vec<u32> {
+/// Numbers with a space between.
+pub(super) fn numbers(words: &str) -> Vec<u32> {
     words.split(' ').filter(|word| !word.is_empty()).map(|word| word.parse().unwrap()).collect()
 }
 
@@ -58,7 +60,7 @@ pub fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a,
     let from = talk.setting("from").map_or(1, |uid| uid.parse().unwrap());
     let deletions = numbers(talk.setting("delete").unwrap_or(""));
     let (mut size, mut message) = (0, Vec::new());
-    Scripted::new(Client::new(order(talk)), move |ask| {
+    Scripted::new(Client::new(order(talk, "imap")), move |ask| {
         let tell = |line: String| told.borrow_mut().push(line.trim_end().to_owned());
         match ask {
             Ask::Start => return list.map_or(Answer::Noted, Answer::List),

@@ -4,34 +4,10 @@
 //! for each thing that the agent is told: `listed N:UIDL:SIZE...`, `N TEXT` (a whole message, escaped), `refused N CODE`,
 //! `over`, `over CODE`, `failed STAGE CODE`.
 
+use super::imap_client::{numbers, order};
 use crate::kit::talk::{Scripted, Side, Talk, folder};
-use posthaste::wire::{
-    mailbox::{Order, Tls},
-    pop3::client::{Answer, Ask, Client},
-    sasl::Credentials,
-};
-use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
-
-fn order(talk: &Talk) -> Order {
-    Order {
-        server: "pop".to_owned(),
-        tls: match talk.setting("tls") {
-            None | Some("as-it-is") => Tls::AsItIs,
-            Some("if-offered") => Tls::IfOffered,
-            Some("demanded") => Tls::Demanded,
-            Some(other) => panic!("{}: no TLS {other:?}", talk.name),
-        },
-        login: talk.setting("login").map(|words| {
-            let (login, secret) = words.split_once(' ').unwrap();
-            Credentials { login: login.to_owned(), secret: secret.as_bytes().to_vec().into() }
-        }),
-        patience: Duration::from_secs(300),
-    }
-}
-
-fn numbers(words: &str) -> Vec<u32> {
-    words.split(' ').filter(|word| !word.is_empty()).map(|word| word.parse().unwrap()).collect()
-}
+use posthaste::wire::pop3::client::{Answer, Ask, Client};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
 pub fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a, Client> {
     let waves = talk.settings().filter(|it| it.0 == "fetch").map(|it| numbers(it.1));
@@ -39,7 +15,7 @@ pub fn scripted<'a>(talk: &Talk, told: Rc<RefCell<Vec<String>>>) -> Scripted<'a,
     let all = waves.is_empty();
     let deletions = numbers(talk.setting("delete").unwrap_or(""));
     let mut message = Vec::new();
-    Scripted::new(Client::new(order(talk)), move |ask| {
+    Scripted::new(Client::new(order(talk, "pop")), move |ask| {
         let tell = |line: String| told.borrow_mut().push(line);
         match ask {
             Ask::Listed(listed) => {
