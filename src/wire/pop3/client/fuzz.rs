@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// Plays a session against `octets`: the first ones choose what is ordered and how the rest, the server's side, is cut.
 /// False when something that must hold did not: a line of ours that is none, a message that was not asked for or that
-/// comes in another order than begin, pieces, end; a deletion that was not ordered; or no end.
+/// comes in another order than begin, pieces, end; a deletion that was not ordered; too much left unused; or no end.
 pub fn fuzz(octets: &[u8]) -> bool {
     let Some(([choice, cut], said)) = octets.split_first_chunk::<2>() else { return true };
     let credentials = Credentials { login: "me".to_owned(), secret: b"secret".to_vec().into() };
@@ -69,6 +69,7 @@ pub fn fuzz(octets: &[u8]) -> bool {
                 client.turn(Input::Secured, &mut out)
             }
             Step::Read(_) | Step::More => match server.next() {
+                _ if unread.len() > Client::IN_MAX => return false,
                 Some(more) => {
                     unread.extend_from_slice(more);
                     client.turn(Input::Octets(&unread), &mut out)
