@@ -61,6 +61,14 @@ impl Client {
             }
             (At::Search, _) => {
                 let others = deleting.found.iter().filter(|uid| !deleting.all.contains(**uid)).count();
+                if deleting.found.is_empty() {
+                    // Not even ours, which were marked just now: so it is not known either what others have marked.
+                    let text = format!(
+                        "{}: they are marked as deleted, but not removed: its search does not find what is marked",
+                        self.order.server
+                    );
+                    return deleted(Err(Why::new(5, 1, text)));
+                }
                 if others > 0 {
                     let text = format!(
                         "{}: they are marked as deleted, but not removed: the server can't remove single messages (it has no UIDPLUS), and {others} others are marked",

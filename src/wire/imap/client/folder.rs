@@ -145,6 +145,7 @@ impl Client {
                 let why = |text: &str| Why::new(2, 0, format!("{}: {text}", self.order.server));
                 return match (told.word, validity) {
                     (Word::Ok, Some(validity)) => {
+                        self.validity = validity;
                         (State::ExpectFrom(exists), Step::Ask(Ask::Opened { validity, next, exists }))
                     }
                     (Word::Ok, None) => {

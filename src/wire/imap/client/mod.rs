@@ -19,7 +19,7 @@ use crate::{
     },
 };
 use frame::{Framed, Frames};
-use parse::{Offer, Said, Told};
+use parse::{Code, Offer, Said, Told};
 use std::{convert::Infallible, time::SystemTime};
 
 mod delete;
@@ -155,6 +155,8 @@ pub struct Client {
     tags: u32,
     /// Responses in a row that nobody asked for.
     noise: u32,
+    /// The UIDVALIDITY of the folder that is open.
+    validity: u32,
     state: State,
 }
 
@@ -222,6 +224,7 @@ impl Client {
             secured: false,
             tags: 0,
             noise: 0,
+            validity: 0,
             state: State::ExpectGreeting,
         }
     }
@@ -270,6 +273,11 @@ impl Client {
                 Client::fail(self.order.lost(stage, &text))
             }
             (_, Said::Preauth(_)) => self.odd(stage, "greeted twice"),
+            (State::ExpectRows(_) | State::Fetching(_) | State::Deleting(_), Said::Told(told)) if matches!(told.code, Code::UidValidity(validity) if validity != self.validity) =>
+            {
+                // RFC 3501 section 2.3.1.1: never within a session. From here on no UID is what it was.
+                self.odd(stage, "renumbered the folder (another UIDVALIDITY) while it was open")
+            }
             (State::ExpectCapability(offer, inside), said) => self.capability(offer, inside, said, out),
             (State::ExpectStartTls, said) => self.may_start_tls(said, out),
             (State::ExpectLogin(login), said) => self.login_said(login, said, out),
