@@ -324,6 +324,39 @@ fn a_dry_run_only_says_what_would_come() {
     }
 }
 
+#[test]
+fn a_message_that_is_too_large_is_left_and_the_others_come() {
+    for scheme in SCHEMES {
+        let (house, source) = (House::new(), Source::new());
+        source.fill(3).claim(2, (1 << 30) + 1);
+        for flags in [&[][..], &["--delete"]] {
+            let output = into(&house, &source.url(scheme), flags);
+            assert_eq!(output.status.code(), Some(75), "{output:?}");
+            assert!(said(&output).contains("1073741824 octets"), "{output:?}");
+            assert_eq!(kept(&house, ""), [sent(1..=1), sent(3..=3)].concat());
+        }
+        assert_eq!(source.uids(), [2], "{scheme}");
+        source.claim(2, 1 << 30);
+        done(&into(&house, &source.url(scheme), &[]));
+        assert_eq!(kept(&house, ""), sent(1..=3));
+    }
+}
+
+#[test]
+fn what_went_to_stdout_is_noted_in_small_parts() {
+    let (house, source) = (House::new(), Source::new());
+    source.fill(200);
+    done(&fetch(&house, &source.url("imap"), &["--into", "-"]));
+    let state = fs::read_to_string(state_file(&house)).unwrap();
+    let parts: Vec<&str> = state.lines().filter_map(|line| line.strip_prefix("taken ")).collect();
+    let count = |part: &&str| {
+        let (low, high) = part.split_once(':').unwrap_or((part, part));
+        high.parse::<u32>().unwrap() - low.parse::<u32>().unwrap() + 1
+    };
+    assert!(parts.iter().map(count).all(|count| count <= 64), "{parts:?}");
+    assert_eq!(parts.iter().map(count).sum::<u32>(), 200, "{parts:?}");
+}
+
 /// script(1) gives it a terminal.
 #[test]
 fn on_a_terminal_progress_is_shown_and_gone_at_the_end() {

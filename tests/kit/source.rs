@@ -37,12 +37,19 @@ struct Shared {
     trap: Option<u32>,
     /// Left out of IMAP's listings; and counted in EXISTS all the same.
     hidden: (BTreeSet<u32>, bool),
+    /// What a listing says of a message's size, where that is not true.
+    claimed: Option<(u32, u64)>,
     said: Vec<String>,
     /// Conversations of an earlier age are over.
     age: u32,
 }
 
 impl Shared {
+    fn size(&self, message: &Message) -> u64 {
+        let claimed = self.claimed.filter(|claimed| claimed.0 == message.uid);
+        claimed.map_or(message.octets.len() as u64, |claimed| claimed.1)
+    }
+
     /// What IMAP's numbers count.
     fn seen(&self) -> impl Iterator<Item = &Message> {
         let (hidden, counted) = &self.hidden;
@@ -58,6 +65,7 @@ impl Source {
             validity: 17,
             trap: None,
             hidden: Default::default(),
+            claimed: None,
             said: Vec::new(),
             age: 0,
         };
@@ -125,6 +133,11 @@ impl Source {
         self.shared.lock().unwrap().hidden = (uids.into_iter().collect(), counted);
     }
 
+    /// Lists this message as one of so many octets.
+    pub fn claim(&self, uid: u32, octets: u64) {
+        self.shared.lock().unwrap().claimed = Some((uid, octets));
+    }
+
     /// What was said since the last time: commands without tags.
     pub fn said(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.lock().unwrap().said)
@@ -178,7 +191,7 @@ fn pop3(shared: &Mutex<Shared>, mut stream: TcpStream) {
                 for (message, number) in drop.iter().zip(1..) {
                     reply += &match verb {
                         "UIDL" => format!("{number} u{}\r\n", message.uid),
-                        _ => format!("{number} {}\r\n", message.octets.len()),
+                        _ => format!("{number} {}\r\n", shared.lock().unwrap().size(message)),
                     };
                 }
                 (reply + ".\r\n").into_bytes()
@@ -268,6 +281,7 @@ fn imap(shared: &Mutex<Shared>, mut stream: TcpStream) {
                         reply.extend(octets);
                         reply.extend(b")\r\n");
                     } else if listed {
+                        let size = shared.size(message);
                         let row = format!(
                             "* {number} FETCH (UID {uid} FLAGS ({flags}) INTERNALDATE \"21-Nov-1997 09:55:06 -0600\" RFC822.SIZE {size})\r\n"
                         );

@@ -29,6 +29,8 @@ use tokio::task::JoinHandle;
 pub(super) const WAVE: usize = 200;
 /// How many copies may be on their way to the disk: each has its file open, and up to 32 KiB of it in memory.
 const SETTLING: usize = 64;
+/// So many messages to stdout are noted together.
+const NOTED: usize = 64;
 /// A larger message is not taken: no mail is, and a server could fill the disk with it.
 const LARGEST: u64 = 1 << 30;
 
@@ -212,6 +214,17 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
         }
     }
 
+    /// True for a message that is left because of its size. The others are fetched all the same.
+    pub(super) fn is_too_large(&mut self, waiting: &Waiting) -> bool {
+        match waiting.size.map_or(Ok(()), |octets| self.check(octets)) {
+            Ok(()) => false,
+            Err(why) => {
+                self.leave(&waiting.name, why);
+                true
+            }
+        }
+    }
+
     /// True when nothing more is to be asked for.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped
@@ -352,6 +365,9 @@ impl<'a, S: Store<Draft: 'static> + 'static> Catch<'a, S> {
             Why::local("stdout", &fault)
         })?;
         self.take(name, octets, false);
+        if self.unnoted.len() >= NOTED {
+            self.note(Change::default())?;
+        }
         Ok(())
     }
 

@@ -185,8 +185,12 @@ impl<S: Store<Draft: 'static> + 'static> Mailbox<'_, S> {
     fn rows(&mut self, rows: Vec<Row>) {
         for Row { uid, flags, date, size } in rows {
             let name = Name::Uid(uid);
-            if self.listed.insert(uid) && !self.catch.is_taken(&name) {
-                self.queue.push_back(Waiting { name, flags, date, size: Some(size) });
+            if !self.listed.insert(uid) || self.catch.is_taken(&name) {
+                continue;
+            }
+            let waiting = Waiting { name, flags, date, size: Some(size) };
+            if !self.catch.is_too_large(&waiting) {
+                self.queue.push_back(waiting);
             }
         }
     }

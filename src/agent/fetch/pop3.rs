@@ -90,7 +90,9 @@ impl<S: Store<Draft: 'static> + 'static> Maildrop<'_, S> {
                 continue;
             }
             let waiting = Waiting { name, flags: Flags::default(), date: None, size: *size };
-            self.queue.push_back((*number, waiting));
+            if !self.catch.is_too_large(&waiting) {
+                self.queue.push_back((*number, waiting));
+            }
         }
         let waiting: Vec<&Waiting> = self.queue.iter().map(|(_, waiting)| waiting).collect();
         self.catch.announce(&waiting);

@@ -34,7 +34,8 @@ pub struct Known {
     /// Its UIDVALIDITY; 0 where there is none (POP3).
     pub validity: u32,
     taken: UidSet,
-    /// No message had these when the folder was listed. A server that shows one all the same is asked for it.
+    /// No message had these when the folder was listed. They are not looked for, but one that is listed all the same is
+    /// new.
     passed: UidSet,
     named: HashSet<String>,
     begun: BTreeMap<Name, u64>,
