@@ -3,7 +3,7 @@
 use posthaste::{
     mail::{
         address::Mailbox,
-        envelope::{Body, Envelope, Recipient},
+        envelope::{Envelope, Recipient},
         id::QueueId,
     },
     spool::{Entry, Look, Standing, disk::DiskSpool},
