@@ -25,6 +25,7 @@ mod chain {
     mod serve_account;
     mod serve_large;
     mod serve_search;
+    mod serve_unreadable;
     mod sessions;
     mod systemd;
     mod tls;

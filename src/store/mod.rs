@@ -362,7 +362,8 @@ pub trait Store: Send + Sync {
         uid: Uid,
         range: Range<u64>,
     ) -> Result<Self::Octets, Fault>;
-    /// Gives `take` messages with their octets in `range`, in the order of `uids` and `None` where one is gone, as long as it says `true`.
+    /// Gives `take` messages with their octets in `range`, in the order of `uids`, `None` where one is gone and an error where one
+    /// can't be read, as long as it says `true`.
     /// The folder is looked at once: who wants many of them had better not [`Store::read`] each.
     fn read_each(
         &self,
@@ -370,12 +371,14 @@ pub trait Store: Send + Sync {
         folder: &FolderName,
         uids: &[Uid],
         range: Range<u64>,
-        take: &mut dyn FnMut(Uid, Option<Self::Octets>) -> io::Result<bool>,
+        take: &mut dyn FnMut(Uid, io::Result<Option<Self::Octets>>) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
         for &uid in uids {
             let octets = match self.read(home, folder, uid, range.clone()) {
-                Err(Fault::NoMessage) => None,
-                read => Some(read?),
+                Ok(octets) => Ok(Some(octets)),
+                Err(Fault::NoMessage) => Ok(None),
+                Err(Fault::Local(fault)) => Err(fault),
+                Err(fault) => return Err(fault),
             };
             if !take(uid, octets)? {
                 break;

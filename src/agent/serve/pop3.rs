@@ -3,7 +3,7 @@
 use super::{
     Serve, Settings,
     client::Client,
-    heads::{self, Head},
+    heads::{self, Heads},
     maildrops::Held,
 };
 use crate::{
@@ -28,11 +28,7 @@ use crate::{
         sasl::Credentials,
     },
 };
-use std::{
-    collections::{HashMap, VecDeque},
-    io::BufRead,
-    sync::Arc,
-};
+use std::{collections::HashMap, io::BufRead, sync::Arc};
 
 /// Messages that are read ahead, at most.
 const AHEAD: usize = 64;
@@ -81,21 +77,13 @@ struct Open<S: Store> {
     uids: Vec<Uid>,
     uid_validity: u32,
     /// What is left of the message that is being read.
-    rest: Option<Rest<S::Octets>>,
+    rest: Option<S::Octets>,
     /// The number behind that of the message which was asked for last,
     next: u32,
     /// and messages from there on that were read already.
-    ahead: VecDeque<Head>,
+    ahead: Heads<S::Octets>,
     retrieved: u64,
     removed: usize,
-}
-
-/// What is left of a message.
-enum Rest<O> {
-    /// It is being read.
-    Open(O),
-    /// So many octets were given.
-    Behind(Uid, u64),
 }
 
 const TROUBLE: Reply = Reply::refused(Code::SysTemp, "The mail store has a fault; come back later");
@@ -131,7 +119,7 @@ impl<S: Store + 'static> Pop3<S> {
                     uid_validity,
                     rest: None,
                     next: 1,
-                    ahead: VecDeque::new(),
+                    ahead: Heads::default(),
                     retrieved: 0,
                     removed: 0,
                 });
@@ -172,48 +160,43 @@ impl<S: Store + 'static> Pop3<S> {
         let Some(open) = &mut self.open else { return Answer::Broken };
         let Some(uid) = open.numbered(number).first().copied() else { return Answer::Broken };
         open.rest = None;
-        if open.ahead.front().is_none_or(|head| head.uid != uid) {
+        if open.ahead.heads.front().is_none_or(|head| head.uid != uid) {
             let many = if open.next == number { AHEAD } else { 1 };
-            open.ahead.clear();
+            open.ahead = Heads::default();
             let uids: Vec<Uid> = open.numbered(number).iter().take(many).copied().collect();
             let (serve, home) = (Arc::clone(&self.serve), open.home.clone());
             let heads = blocking(move || {
                 heads::heads((&serve.store, &home, &FolderName::inbox()), &uids, Server::CHUNK, Server::CHUNK)
             });
             match heads.await {
-                Ok(Ok(heads)) => open.ahead = heads.into(),
+                Ok(Ok(heads)) => open.ahead = heads,
                 Ok(Err(fault)) => return self.fault(&fault, "a message could not be read"),
                 Err(_) => return Answer::Refuse(TROUBLE),
             }
         }
         open.next = number.saturating_add(1);
-        let Some(Head { octets, whole, .. }) = open.ahead.pop_front() else { return Answer::Broken };
-        let Some(octets) = octets else {
+        let (head, rest, fault) = open.ahead.take();
+        if let Some(fault) = fault {
+            return self.fault(&fault, "a message could not be read");
+        }
+        let Some(octets) = head.and_then(|head| head.octets) else {
             return Answer::Refuse(Reply::err("Another client has removed that message"));
         };
         open.retrieved = open.retrieved.saturating_add(1);
-        open.rest = (!whole).then_some(Rest::Behind(uid, octets.len() as u64));
-        Answer::Text { octets, last: whole }
+        open.rest = rest;
+        Answer::Text { octets, last: open.rest.is_none() }
     }
 
     async fn more(&mut self, buffer: Vec<u8>) -> Answer {
         let Some(open) = &mut self.open else { return Answer::Broken };
-        let Some(rest) = open.rest.take() else { return Answer::Broken };
-        let (serve, home) = (Arc::clone(&self.serve), open.home.clone());
-        let read = blocking(move || {
-            let octets = match rest {
-                Rest::Open(octets) => octets,
-                Rest::Behind(uid, at) => serve.store.read(&home, &FolderName::inbox(), uid, at..u64::MAX)?,
-            };
-            Ok::<_, Fault>(fill(octets, buffer)?)
-        });
-        match read.await {
+        let Some(octets) = open.rest.take() else { return Answer::Broken };
+        match blocking(move || fill(octets, buffer)).await {
             Ok(Ok((octets, chunk))) => {
-                open.rest = octets.map(Rest::Open);
+                open.rest = octets;
                 Answer::Text { octets: chunk, last: open.rest.is_none() }
             }
             Ok(Err(fault)) => {
-                self.fault(&fault, "a message could not be read to its end");
+                self.fault(&fault.into(), "a message could not be read to its end");
                 Answer::Broken
             }
             Err(_) => Answer::Broken,

@@ -170,7 +170,7 @@ impl Store for Maildir {
         folder: &FolderName,
         uids: &[Uid],
         range: Range<u64>,
-        take: &mut dyn FnMut(Uid, Option<Octets>) -> io::Result<bool>,
+        take: &mut dyn FnMut(Uid, io::Result<Option<Octets>>) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
         self.0.each(home, folder, uids, range, take)
     }

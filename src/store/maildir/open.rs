@@ -132,12 +132,12 @@ impl Inner {
         folder: &FolderName,
         uids: &[Uid],
         range: Range<u64>,
-        take: &mut dyn FnMut(Uid, Option<Octets>) -> io::Result<bool>,
+        take: &mut dyn FnMut(Uid, io::Result<Option<Octets>>) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
         let opened = Opened::open(self, home, folder)?;
         drop(opened.known(self)?);
         for &uid in uids {
-            if !take(uid, self.octets_of(&opened, uid, range.clone())?)? {
+            if !take(uid, self.octets_of(&opened, uid, range.clone()))? {
                 break;
             }
         }

@@ -10,8 +10,10 @@ use std::{
     time::SystemTime,
 };
 
-/// What is read from the file at once.
+/// What is read from the file at once,
 const CHUNK: usize = 64 * 1024;
+/// and at first: often no more than the header is wanted.
+const FIRST: usize = 16 * 1024;
 
 /// A message's octets in a range; LF without CR before it counts as CR LF.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub struct Octets {
     file: File,
     /// The file's octets are the wire's: nothing is put between them.
     plain: bool,
+    begun: bool,
     /// Octets of the file that are still to be read.
     unread: u64,
     /// Octets of the file,
@@ -43,7 +46,7 @@ impl Octets {
             file.seek(SeekFrom::Start(std::mem::take(&mut skip)))?;
         }
         let (raw, ready) = (Vec::new(), Vec::new());
-        Ok(Octets { file, plain, unread, raw, ready, at: 0, last: 0, skip, left })
+        Ok(Octets { file, plain, begun: false, unread, raw, ready, at: 0, last: 0, skip, left })
     }
 
     /// Reads on; the octets that stand ready are used up. None stand ready at the end.
@@ -52,7 +55,8 @@ impl Octets {
         self.at = 0;
         while self.ready.is_empty() && self.unread > 0 {
             let wanted = self.unread.min(self.skip.saturating_add(self.left));
-            let room = usize::try_from(wanted).unwrap_or(CHUNK).min(CHUNK);
+            let most = if std::mem::replace(&mut self.begun, true) { CHUNK } else { FIRST };
+            let room = usize::try_from(wanted).unwrap_or(most).min(most);
             self.raw.clear();
             self.raw.reserve_exact(room);
             if read_once(&self.file, &mut self.raw)? == 0 {
@@ -172,9 +176,11 @@ pub(super) fn measure(part: &Dir, file: &str, base: &str, hints: Hints) -> io::R
     let wire = said(named).or_else(|| said((noted.0.or(named.0), noted.1)));
     let (wire, counted) = match wire.filter(|_| hints.before.is_none() && !hints.counted) {
         Some(wire) => (wire, false),
-        None => match part.open_file(file) {
-            Ok(file) => (count(&file)?, true),
+        None => match part.open_file(file).and_then(|file| count(&file)) {
+            Ok(wire) => (wire, true),
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // What can't be read is as large as its file, so that the others can be listed; to read it is a fault.
+            Err(_) if !hints.counted => (size, false),
             Err(fault) => return Err(fault),
         },
     };

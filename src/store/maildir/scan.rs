@@ -116,7 +116,7 @@ impl Scanner {
         // cur/ last: a file that moves there meanwhile is seen twice rather than never.
         for new in [true, false] {
             let dir = self.part(new);
-            for file in dir.names()? {
+            for file in dir.files()? {
                 let file = file?;
                 let Some(file) = file.to_str().filter(|file| name::is_message(file)) else { continue };
                 let (base, _) = name::parted(file);

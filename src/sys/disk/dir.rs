@@ -247,7 +247,12 @@ impl Dir {
     pub fn names(&self) -> io::Result<Names> {
         let found =
             rustix::fs::Dir::read_from(self.fd()).map_err(|fault| named(self.path(), fault.into()))?;
-        Ok(Names { found, dir: self.clone() })
+        Ok(Names { found, dir: self.clone(), files: false })
+    }
+
+    /// The same, without what is known to be no plain file. (Some file systems don't tell.)
+    pub fn files(&self) -> io::Result<Names> {
+        Ok(Names { files: true, ..self.names()? })
     }
 
     /// Makes the entries of this directory durable: those that were there when the call began.
@@ -279,6 +284,7 @@ impl Dir {
 pub struct Names {
     found: rustix::fs::Dir,
     dir: Dir,
+    files: bool,
 }
 
 impl Iterator for Names {
@@ -289,6 +295,11 @@ impl Iterator for Names {
             return match self.found.next()? {
                 Ok(entry) => match entry.file_name().to_bytes() {
                     b"." | b".." => continue,
+                    _ if self.files
+                        && !matches!(entry.file_type(), FileType::RegularFile | FileType::Unknown) =>
+                    {
+                        continue;
+                    }
                     name => Some(Ok(OsStr::from_bytes(name).to_owned())),
                 },
                 Err(fault) => Some(Err(named(self.dir.path(), fault.into()))),

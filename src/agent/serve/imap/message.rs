@@ -53,14 +53,23 @@ pub(super) fn read<S: Store>(
     Ok((more.then_some(opened), Some(octets)))
 }
 
+/// The beginnings of messages; the last one, open where there is more of it; and why one could not be read.
+type Heads<S> = (Vec<Head>, Option<Opened<S>>, Option<Fault>);
+
 /// Reads the beginnings of messages, until there are [`HEADS`] octets of them.
 pub(super) fn heads<S: Store>(
     at: (&S, &Home, &FolderName),
     uids: &[Uid],
     most: usize,
-) -> Result<Vec<Head>, Fault> {
+) -> Result<Heads<S>, Fault> {
+    let read = heads::heads(at, uids, most, HEADS)?;
     let head = |heads::Head { uid, octets, whole }| Head { uid, octets, whole };
-    Ok(heads::heads(at, uids, most, HEADS)?.into_iter().map(head).collect())
+    let opened = read.heads.back().and_then(|last| {
+        let at = last.octets.as_ref()?.len() as u64;
+        Some((last.uid, at))
+    });
+    let opened = opened.zip(read.rest).map(|((uid, at), octets)| Opened { uid, at, octets });
+    Ok((read.heads.into_iter().map(head).collect(), opened, read.fault))
 }
 
 /// An outline, and what the message measured when it was read.

@@ -244,10 +244,14 @@ impl<S: Store> Searching<S> {
             }
         }
         if !open.is_empty() {
-            let heads = heads((at.store, at.home, at.folder), &open, PIECE, HEADS_OCTETS)?;
+            let read = heads((at.store, at.home, at.folder), &open, PIECE, HEADS_OCTETS)?;
             // It may have been enough before the last of them.
-            open.iter().skip(heads.len()).rev().for_each(|uid| self.chunk.push_front(*uid));
-            self.heads = heads.into();
+            open.iter().skip(read.heads.len()).rev().for_each(|uid| self.chunk.push_front(*uid));
+            // What can't be read is not found, and the others are.
+            if let Some(fault) = read.fault {
+                tracing::error!(login = at.home.account, %fault, "a message could not be searched");
+            }
+            self.heads = read.heads;
         }
         Ok(())
     }

@@ -103,7 +103,9 @@ impl<S: Store + 'static> Selected<S> {
 
     /// Answers what is asked of the folder.
     pub(super) async fn answer(&mut self, user: &User<S>, closing: &mut Closing, ask: Ask) -> Answer {
-        if self.rung.swap(false, Ordering::SeqCst) && !self.is_same(user).await {
+        // What changed is told together with the UIDVALIDITY.
+        let told = matches!(ask, Ask::Changes { .. });
+        if self.rung.swap(false, Ordering::SeqCst) && !told && !self.is_same(user).await {
             return Answer::Bye("The mailbox was made anew".into());
         }
         let folder = self.folder.clone();
@@ -122,11 +124,7 @@ impl<S: Store + 'static> Selected<S> {
                 counted
                     .map_or_else(Answer::No, |one| Answer::Measures(one.into_iter().map(measure).collect()))
             }
-            Ask::Heads { uids, most } => {
-                let heads =
-                    user.ask(move |store, home| message::heads((store, home, &folder), &uids, most)).await;
-                heads.map_or_else(Answer::No, Answer::Heads)
-            }
+            Ask::Heads { uids, most } => self.heads(user, uids, most).await,
             Ask::Outline(uid) => self.outline(user, uid).await,
             Ask::Read { uid, range } => self.read(user, uid, range).await,
             Ask::Search(key) => match Searching::new(key) {
@@ -213,6 +211,21 @@ impl<S: Store + 'static> Selected<S> {
         }
     }
 
+    async fn heads(&mut self, user: &User<S>, uids: Vec<Uid>, most: usize) -> Answer {
+        let folder = self.folder.clone();
+        let read = user.ask(move |store, home| message::heads((store, home, &folder), &uids, most)).await;
+        match read {
+            Ok((heads, opened, fault)) => {
+                if let Some(fault) = fault {
+                    user.refusal(fault);
+                }
+                self.opened = opened;
+                Answer::Heads(heads)
+            }
+            Err(refusal) => Answer::No(refusal),
+        }
+    }
+
     async fn outline(&mut self, user: &User<S>, uid: Uid) -> Answer {
         let (folder, known) = (self.folder.clone(), self.outlines.get(uid));
         match user.ask(move |store, home| message::outline((store, home, &folder), known, uid)).await {
@@ -257,7 +270,10 @@ impl<S: Store + 'static> Selected<S> {
                     vanished: changes.vanished,
                 })
             }
-            Err(refusal) => Answer::No(refusal),
+            Err(refusal) => {
+                self.rung.store(true, Ordering::SeqCst);
+                Answer::No(refusal)
+            }
         }
     }
 }

@@ -386,7 +386,7 @@ pub struct Measure {
 pub struct Head {
     /// Its number.
     pub uid: Uid,
-    /// Its first octets, with CR LF line ends; `None` when the message is gone.
+    /// Its first octets, with CR LF line ends; `None` when the message is gone, or when it can't be read and thus is not `whole`.
     pub octets: Option<Vec<u8>>,
     /// That is all of it.
     pub whole: bool,

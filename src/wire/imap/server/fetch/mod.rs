@@ -87,6 +87,8 @@ pub(super) struct Fetching {
     told: Told,
     /// A message was not there.
     missing: bool,
+    /// A message could not be read.
+    unread: bool,
     stage: Stage,
 }
 
@@ -126,6 +128,7 @@ pub(super) fn fetch(
         marked: UidSet::default(),
         told: Told::default(),
         missing: false,
+        unread: false,
         stage: Stage::Pause,
     };
     Ok(Box::new(fetching).go_on(cx, out))
@@ -225,8 +228,13 @@ impl Fetching {
                 }
             }
             if let Some(head) = self.heads.pop_front() {
+                let unread = head.octets.is_none() && !head.whole;
                 match Letter::new(head) {
                     Some(letter) => self.letter = Some(letter),
+                    None if unread => {
+                        self.unread = true;
+                        self.at = self.at.saturating_add(1);
+                    }
                     None => self.skip(),
                 }
                 continue;
@@ -241,6 +249,10 @@ impl Fetching {
                 continue;
             }
             if self.at >= self.uids.len() {
+                if self.unread {
+                    let outcome = Outcome::no(Code::Unavailable, "Some messages could not be read");
+                    return self.finish(cx, outcome, out);
+                }
                 let outcome = match self.missing && !self.command.uid {
                     true => Outcome::Ok {
                         code: Some(Code::ExpungeIssued.name().into()),
