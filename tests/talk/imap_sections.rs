@@ -222,3 +222,42 @@ fn sections_put_together_are_the_message() {
         assert!(structure.ends_with(b"a OK FETCH completed\r\n"), "{name}");
     }
 }
+
+/// A message whose header has so many octets before its subject.
+fn far(octets: usize) -> String {
+    let lines = "X-Field: 0123456789012345678901234567890123456789012345\n";
+    format!("{}Subject: far\n\nbody\n", lines.repeat(octets / lines.len()))
+}
+
+/// How much of a message is kept to answer with: what lies behind is not told, and nothing goes wrong.
+#[test]
+fn the_budgets_of_headers_are_reached() {
+    let mut keeper = Keeper::empty();
+    let put = |keeper: &mut Keeper, text: &str| keeper.put("INBOX", text.as_bytes(), Flags::default());
+    // 256 KiB of a header, with its line ends as on the wire.
+    put(&mut keeper, &far(230 << 10));
+    put(&mut keeper, &far(256 << 10));
+    // 1000 addresses of a field.
+    for count in [1000, 1001] {
+        let list = vec!["a@b"; count].join(",\n ");
+        put(&mut keeper, &format!("To: {list}\nSubject: many\n\nbody\n"));
+    }
+    // 1 MiB of headers in all.
+    let part = |inner: &str| format!("--b\nContent-Type: message/rfc822\n\n{inner}");
+    let inner = part(&far(240 << 10));
+    put(&mut keeper, &format!("Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n", inner.repeat(6)));
+    let mut client = Client::new(keeper);
+    client.say("SELECT INBOX");
+    let subject = |client: &mut Client, number| {
+        let label = "BODY[HEADER.FIELDS (SUBJECT)]";
+        client.fetch(number, "BODY.PEEK[HEADER.FIELDS (SUBJECT)]", label).unwrap()
+    };
+    assert_eq!(subject(&mut client, 1), b"Subject: far\r\n\r\n");
+    assert_eq!(subject(&mut client, 2), b"\r\n");
+    let count = |said: Vec<u8>, what: &str| String::from_utf8(said).unwrap().matches(what).count();
+    for number in [3, 4] {
+        assert_eq!(count(client.say(&format!("FETCH {number} ENVELOPE")), r#"(NIL NIL "a" "b")"#), 1000);
+    }
+    let told = count(client.say("FETCH 5 BODYSTRUCTURE"), r#""far""#);
+    assert_eq!(told, (1 << 20) / (far(240 << 10).replace('\n', "\r\n").len() - 8));
+}
