@@ -261,3 +261,24 @@ fn the_budgets_of_headers_are_reached() {
     let told = count(client.say("FETCH 5 BODYSTRUCTURE"), r#""far""#);
     assert_eq!(told, (1 << 20) / (far(240 << 10).replace('\n', "\r\n").len() - 8));
 }
+
+/// The keywords of a mailbox that a session tells of, 1000 of them; flags of messages are told all the same.
+#[test]
+fn the_budget_of_keywords_is_reached() {
+    let mut keeper = Keeper::empty();
+    for message in 0..12 {
+        let mut flags = Flags::default();
+        (0..100).for_each(|number| flags.insert(&format!("k{message}-{number}")).unwrap());
+        keeper.put("INBOX", b"Subject: x\n\n", flags);
+    }
+    let mut client = Client::new(keeper);
+    client.say("SELECT INBOX");
+    let said = String::from_utf8(client.say("FETCH 1:* FLAGS")).unwrap();
+    let told = said.lines().rfind(|line| line.starts_with("* FLAGS (")).unwrap();
+    assert_eq!(
+        told.split(' ').filter(|word| !word.contains('\\') && *word != "*" && *word != "FLAGS").count(),
+        1000
+    );
+    assert!(said.contains("k11-99"), "its flags are told");
+    assert!(said.ends_with("a OK FETCH completed\r\n"));
+}
