@@ -47,11 +47,13 @@ pub(super) struct Scanner {
     pub(super) cur: Dir,
     /// The times of both directories at the last read, and the hour of that.
     seen: Option<([SystemTime; 2], SystemTime)>,
+    /// How many messages there were then.
+    count: usize,
 }
 
 impl Scanner {
     pub(super) fn open(folder: &Dir) -> io::Result<Scanner> {
-        Ok(Scanner { new: folder.open("new")?, cur: folder.open("cur")?, seen: None })
+        Ok(Scanner { new: folder.open("new")?, cur: folder.open("cur")?, seen: None, count: 0 })
     }
 
     pub(super) fn part(&self, new: bool) -> &Dir {
@@ -77,7 +79,7 @@ impl Scanner {
         {
             return Ok(None);
         }
-        let mut files = self.list()?;
+        let mut files = self.list(self.count)?;
         for _ in 0..TRIES {
             let after = self.times()?;
             if after == before && complete(&files) {
@@ -87,12 +89,13 @@ impl Scanner {
             // knows better. What only the first missed is back.
             let quiet = after == before;
             (before, began) = (after, clock.now());
-            files = self.list()?;
+            files = self.list(files.len())?;
             if quiet && self.times()? == before {
                 break;
             }
         }
         self.seen = Some((before, began));
+        self.count = files.len();
         Ok(Some(files))
     }
 
@@ -111,8 +114,8 @@ impl Scanner {
         Ok([time(&self.new)?, time(&self.cur)?])
     }
 
-    fn list(&self) -> io::Result<Files> {
-        let mut files = Files::new();
+    fn list(&self, about: usize) -> io::Result<Files> {
+        let mut files = Files::with_capacity(about);
         // cur/ last: a file that moves there meanwhile is seen twice rather than never.
         for new in [true, false] {
             let dir = self.part(new);

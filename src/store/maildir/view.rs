@@ -229,22 +229,34 @@ impl View {
 
     /// Compares what is known with the files that are there.
     fn take_over(&mut self, files: &Files, now: &mut Now<'_>) {
-        let mut before = std::mem::take(&mut self.messages);
+        // Both are in the order of UIDs.
+        let mut before = std::mem::take(&mut self.messages).into_iter().peekable();
+        let (mut there, mut gone) = (Vec::with_capacity(files.len()), Vec::new());
         for (uid, record) in self.list.records() {
-            let Some(found) = files.get(&record.base).filter(|_| !self.gone.contains(&uid)) else { continue };
-            let message = match before.remove(&uid) {
-                Some(mut message) => {
-                    if message.found.letters() != found.letters() {
-                        message.modseq = now.get();
+            while let Some((old, _)) = before.next_if(|(old, _)| *old < uid) {
+                gone.push(old);
+            }
+            let known = before.next_if(|(old, _)| *old == uid);
+            match (files.get(&record.base).filter(|_| !self.gone.contains(&uid)), known) {
+                (Some(found), Some((_, mut message))) => {
+                    if message.found != *found {
+                        if message.found.letters() != found.letters() {
+                            message.modseq = now.get();
+                        }
+                        message.found = found.clone();
                     }
-                    message.found = found.clone();
-                    message
+                    there.push((uid, message));
                 }
-                None => Message { found: found.clone(), modseq: now.get(), measured: None },
-            };
-            self.messages.insert(uid, message);
+                (Some(found), None) => {
+                    there.push((uid, Message { found: found.clone(), modseq: now.get(), measured: None }));
+                }
+                (None, Some(_)) => gone.push(uid),
+                (None, None) => {}
+            }
         }
-        for uid in before.into_keys() {
+        gone.extend(before.map(|(uid, _)| uid));
+        self.messages = there.into_iter().collect();
+        for uid in gone {
             self.expunged(uid, now.get());
         }
     }
