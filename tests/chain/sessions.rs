@@ -337,7 +337,7 @@ fn run(seed: u64, steps: usize) {
 
 #[test]
 fn every_session_sees_every_change_by_numbers_that_fit_its_view() {
-    let (seeds, steps) = if soak() { (30, 3000) } else { (3, 400) };
+    let (seeds, steps) = if soak() { (12, 2000) } else { (3, 400) };
     for seed in 0..seeds {
         run(seed, steps);
     }
