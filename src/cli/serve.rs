@@ -15,10 +15,11 @@ use crate::{
         serve::{Order, Settings, door, run, run_stdio},
     },
     net::{accept::Limits, tls::Acceptor},
-    sys::{clock::Clock, disk::Disk},
+    sys::{clock::Clock, confine, disk::Disk},
 };
 use clap::{CommandFactory as _, Parser, ValueEnum};
 use std::{
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -105,13 +106,30 @@ fn tunnel(flags: &Flags) -> Result<Exit, Failure> {
             (load(&flags.configuration, Reader::User)?, account)
         }
     };
-    deliver::become_owner(Path::new(&account.location), flags.user.as_ref().map(|_| config.user.as_str()))?;
+    become_owner(Path::new(&account.location), flags.user.as_ref().map(|_| config.user.as_str()))?;
     daemon::alone(async {
         // Nobody logs in, and no key can be read.
         let settings = settings_of(&config, Arc::new(open::nobody()), None);
         run_stdio(open::store(disk, Clock::system()), settings, door::IMAP, Some(account)).await;
         Ok(())
     })
+}
+
+/// Root becomes whom the directory itself belongs to: a link that stands in its place may lead to anybody's.
+fn become_owner(maildir: &Path, otherwise: Option<&str>) -> Result<(), Failure> {
+    let refuse = |why: &dyn std::fmt::Display| {
+        Failure::new(Exit::NoPerm, format!("{}: {why}; run mail-serve as its owner", maildir.display()))
+    };
+    match maildir.symlink_metadata() {
+        Ok(stat) if confine::is_root() && stat.is_symlink() => {
+            Err(refuse(&"root follows no link in the place of a Maildir"))
+        }
+        Ok(stat) if confine::is_root() && stat.uid() != 0 => {
+            confine::become_number(stat.uid(), stat.gid()).map_err(|fault| refuse(&fault))
+        }
+        Ok(_) => Ok(()),
+        Err(_) => deliver::become_owner(maildir, otherwise),
+    }
 }
 
 fn stdio(config: &Config, listener: Listener) -> Result<Exit, Failure> {

@@ -158,6 +158,15 @@ fn who_can_read_a_maildir_needs_no_password_for_it() {
         // What is said beside it would only stand in the way.
         assert_eq!(String::from_utf8(out.stderr).unwrap(), "", "{args:?}");
     }
+    let link = house.path("link");
+    std::os::unix::fs::symlink(&maildir, &link).unwrap();
+    let linked = vec!["--stdio", "--maildir", link.to_str().unwrap()];
+    let out = tunnel(&house, &linked, said);
+    match rustix::process::getuid().is_root() {
+        // It would become whoever the link leads to.
+        true => assert_eq!((out.status.code(), out.stdout.len()), (Some(77), 0)),
+        false => assert!(out.status.success()),
+    }
     for (args, status, why) in [
         (vec!["--stdio", "--user", "nobody"], 67, "nobody: there is no such account"),
         (vec!["--stdio=pop3", "--user", "alice"], 64, "--stdio=imap"),
