@@ -125,7 +125,7 @@ fn count(file: &File) -> io::Result<u64> {
     let mut octets = Vec::with_capacity(CHUNK);
     loop {
         octets.clear();
-        let got = read_once(&file, &mut octets)?;
+        let got = read_once(file, &mut octets)?;
         let Some(&end) = octets.last() else { return Ok(sum) };
         let before = |at: usize| at.checked_sub(1).map_or(Some(&last), |at| octets.get(at));
         let bare = memchr_iter(b'\n', &octets).filter(|&at| before(at) != Some(&b'\r')).count();
