@@ -113,6 +113,10 @@ fn a_recipient_beyond_ascii_is_found_here_and_the_trace_says_how_it_came() {
     ] {
         assert!(text.contains(line), "{line:?} in {text}");
     }
+    // Our own field brings no letter beyond ASCII into a header that has none.
+    send(&mut client, "<a@example.net> SMTPUTF8", "<j\u{f6}rg@example.org>", PLAIN);
+    let texts = house.messages("alice", "").into_iter().map(|path| fs::read_to_string(path).unwrap());
+    assert_eq!(texts.filter(|text| text.is_ascii() && text.contains(" with ESMTP\n")).count(), 1);
     // Not so without the parameter.
     assert!(client.say("MAIL FROM:<a@example.net>").starts_with("250"));
     assert!(client.say("RCPT TO:<j\u{f6}rg@example.org>").starts_with("553 5.6.7"));

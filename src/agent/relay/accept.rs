@@ -244,8 +244,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
             return Answer::Say(Reply::from(&verdict));
         }
         let id = random::queue_id(&self.relay.clock);
-        let top = self.top(&id, &told, &transaction);
         transaction.settle_utf8(&octets);
+        let top = self.top(&id, &told, &transaction);
         match self.relay.begin_large(&transaction, id, &told, top, octets).await {
             Ok((message, buffer)) => {
                 (self.message, self.transaction) = (Some(message), Some(transaction));
@@ -271,8 +271,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
                     self.log(&id, octets.len() as u64, &told_of, &verdict, false);
                     return Answer::Say(Reply::from(&verdict));
                 }
-                let top = self.top(&id, &told, &transaction);
                 transaction.settle_utf8(&octets);
+                let top = self.top(&id, &told, &transaction);
                 let size = octets.len() as u64;
                 let taken = self.relay.take(transaction, &id, &told, top, octets).await;
                 (id, size, taken)
@@ -311,7 +311,8 @@ impl<S: Store + 'static, Q: Spool + 'static> Accept<S, Q> {
             with: peer.protocol(self.dialect, transaction.utf8),
             tls: self.tls.as_ref().map(|facts| (facts.version.as_str(), facts.cipher.as_str())),
             id,
-            recipient: transaction.only_recipient(),
+            // A header that was ASCII stays so: it may go on to who knows nothing else.
+            recipient: transaction.only_recipient().filter(|to| transaction.utf8 || to.is_ascii()),
             date,
         };
         let mut top = received.to_string();
