@@ -81,10 +81,14 @@ fn an_account_is_full_until_something_is_removed() {
     other.imap("EXPUNGE");
     assert!(append(&mut alice, &text).starts_with("t OK [APPENDUID "));
     assert!(append(&mut alice, &text).starts_with("t NO [OVERQUOTA] "));
+    // A copy takes room as well; to move takes none.
+    let copied = other.ask("COPY 1 INBOX").unwrap().pop().unwrap();
+    assert!(copied.starts_with("t NO [OVERQUOTA] "), "{copied}");
     alice.imap("CREATE Other");
     other.imap("MOVE 1 Other");
     alice.imap("DELETE Other");
-    assert!(append(&mut alice, &text).starts_with("t OK [APPENDUID "));
+    assert!(other.ask("COPY 1 INBOX").unwrap().pop().unwrap().starts_with("t OK [COPYUID "));
+    assert!(append(&mut alice, &text).starts_with("t NO [OVERQUOTA] "));
 }
 
 #[test]

@@ -74,6 +74,20 @@ fn an_append_is_there_with_its_uid_or_was_not_acknowledged() {
 }
 
 #[test]
+fn an_append_that_was_refused_left_nothing() {
+    let deed = |store: &Maildir, home: &Home| {
+        let mut draft = store.draft(home, posthaste::store::LineEnds::Wire)?;
+        std::io::Write::write_all(&mut draft, b"three")?;
+        act(store, home, Act::Append { draft, place: place("Work", &["\\Flagged", "word"]), key: key() })
+    };
+    // The disk has room again right after.
+    at_every_step(Faults::once, deed, |done, store, home, n| {
+        let kept = if done.is_some() { vec!["one", "three", "two"] } else { vec!["one", "two"] };
+        assert_eq!(texts(store, home), kept, "step {n}");
+    });
+}
+
+#[test]
 fn moved_messages_stand_in_one_folder_or_the_other() {
     let deed = |store: &Maildir, home: &Home| {
         act(store, home, Act::Move { from: inbox(), uids: all(), to: folder("Work") })

@@ -59,10 +59,16 @@ impl Inner {
         // All that takes long comes before the lock.
         draft.finish(place.date)?;
         let mut view = held(&opened.view);
-        let placed = draft.place(place, key, true)?;
-        let lock = uidlist::lock(&opened.dir)?;
-        view.scanner.forget();
-        view.refresh_locked(&opened.root, &opened.account, &self.clock, &lock)?;
+        let placed = draft.put(place, key, true)?;
+        let named = placed.dir.sync().and_then(|()| uidlist::lock(&opened.dir)).and_then(|lock| {
+            view.scanner.forget();
+            view.refresh_locked(&opened.root, &opened.account, &self.clock, &lock)
+        });
+        if let Err(fault) = named {
+            // RFC 3501 section 6.3.11: the folder is as it was.
+            placed.take_back();
+            return Err(fault.into());
+        }
         let uid = view.list.uid(&placed.base).filter(|uid| view.messages.contains_key(uid));
         let uid = uid.ok_or(Fault::NoMessage)?;
         Ok(Done::Appended { uid_validity: view.list.uid_validity, uid })

@@ -71,6 +71,14 @@ impl MaildirDraft {
 
     /// Puts one copy durably into its folder. After [`MaildirDraft::finish`]; the `last` place takes the file away.
     pub(super) fn place(&mut self, place: &Place, key: &DeliveryKey, last: bool) -> io::Result<Placed> {
+        let placed = self.put(place, key, last)?;
+        // Also where it stood already: that it was seen does not mean that it was synced.
+        placed.dir.sync()?;
+        Ok(placed)
+    }
+
+    /// The same, but for the sync of the directory.
+    pub(super) fn put(&mut self, place: &Place, key: &DeliveryKey, last: bool) -> io::Result<Placed> {
         let (size, wire_size) = self.end()?;
         let base = name::base(key, &self.store.host, size, wire_size);
         let (part, name) = if place.flags.is_empty() {
@@ -82,8 +90,8 @@ impl MaildirDraft {
         let dir = folders::open_for_delivery(&self.root, &place.folder, part)?;
         let standing = if key.again { stands_in(&self.root, &place.folder, key)? } else { None };
         let file = self.stored.file();
-        let placed = match standing {
-            Some(base) => Placed { base, already: true },
+        Ok(match standing {
+            Some(base) => Placed { base, already: true, dir, name },
             None => {
                 let put = if last { file.place(&dir, &name) } else { file.link(&dir, &name) };
                 let already = match put {
@@ -95,12 +103,9 @@ impl MaildirDraft {
                     }
                     Err(fault) => return Err(fault),
                 };
-                Placed { base, already }
+                Placed { base, already, dir, name }
             }
-        };
-        // Also where it stood already: that it was seen does not mean that it was synced.
-        dir.sync()?;
-        Ok(placed)
+        })
     }
 }
 
@@ -110,6 +115,18 @@ pub(super) struct Placed {
     pub(super) base: String,
     /// It stood there before.
     pub(super) already: bool,
+    /// Where it is to stand.
+    pub(super) dir: Dir,
+    name: String,
+}
+
+impl Placed {
+    /// Takes away again what was put. Nobody knows of it; what can't be removed now is a new message for the next reader.
+    pub(super) fn take_back(&self) {
+        if !self.already {
+            let _ = self.dir.remove(&self.name);
+        }
+    }
 }
 
 impl Write for MaildirDraft {

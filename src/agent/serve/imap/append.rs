@@ -30,7 +30,7 @@ impl<S: Store + 'static> Appending<S> {
         date: Option<SystemTime>,
         size: u64,
     ) -> Result<Appending<S>, Refusal> {
-        let quota = user.account.as_ref().and_then(|(account, _)| account.quota);
+        let quota = user.quota();
         let (of, serve) = (folder.clone(), Arc::clone(&user.serve));
         let begun = user.ask(move |store, home| {
             store.status(home, &of)?;

@@ -93,6 +93,18 @@ impl<S: Store + 'static> User<S> {
         }
     }
 
+    /// The most octets that the account may keep.
+    fn quota(&self) -> Option<u64> {
+        self.account.as_ref().and_then(|(account, _)| account.quota)
+    }
+
+    /// So many octets came to what is kept.
+    fn added(&self, octets: u64) {
+        if let Some((account, _)) = &self.account {
+            self.serve.usage.add(&account.id, octets);
+        }
+    }
+
     /// Something was removed, so that there is room for other things.
     fn removed(&self) {
         if let Some((account, _)) = &self.account {

@@ -145,7 +145,16 @@ impl<S: Store + 'static> Selected<S> {
                 user.removed();
                 done(expunged.map(drop))
             }
-            Ask::Copy { uids, to } => copied(self.apply(user, Act::Copy { from: folder, uids, to }).await),
+            Ask::Copy { uids, to } => match self.room(user, &uids).await {
+                Ok(size) => {
+                    let done = self.apply(user, Act::Copy { from: folder, uids, to }).await;
+                    if done.is_ok() {
+                        user.added(size);
+                    }
+                    copied(done)
+                }
+                Err(refusal) => Answer::No(refusal),
+            },
             Ask::Move { uids, to } => copied(self.apply(user, Act::Move { from: folder, uids, to }).await),
             _ => confused(),
         }
@@ -208,6 +217,22 @@ impl<S: Store + 'static> Selected<S> {
                 Answer::Searching
             }
             Err(refusal) => Answer::No(refusal),
+        }
+    }
+
+    /// The octets of messages that are to be copied, where the account has room for them.
+    async fn room(&mut self, user: &User<S>, uids: &UidSet) -> Result<u64, Refusal> {
+        let Some(quota) = user.quota() else { return Ok(0) };
+        let (folder, uids, serve) = (self.folder.clone(), uids.clone(), Arc::clone(&user.serve));
+        let sums = user.ask(move |store, home| {
+            let measures = store.measures(home, &folder, &uids, usize::MAX)?;
+            let size = measures.iter().fold(0_u64, |sum, one| sum.saturating_add(one.octets));
+            Ok((size, serve.usage.of(&home.account, Instant::now(), || store.usage(home))?))
+        });
+        let (size, used) = sums.await?;
+        match used.saturating_add(size) > quota {
+            true => Err(Refusal::new(Code::OverQuota, "The account is full")),
+            false => Ok(size),
         }
     }
 
