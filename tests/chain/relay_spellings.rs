@@ -5,6 +5,7 @@ use crate::kit::{
     daemon::Daemon,
     house::House,
     sink::Sink,
+    smtp::Speaker,
     talk::{Conn, Side, Talk},
 };
 use std::net::TcpStream;
@@ -103,7 +104,8 @@ const SPELLINGS: &[(&str, &str, Then)] = &[
     ("<alice@example.org;joe@elsewhere.example>", "501 5.1.3", Same),
     ("<alice@example.org><joe@elsewhere.example>", "501 5.5.4", Same),
     ("<alice@example.org> <joe@elsewhere.example>", "501 5.5.4", Same),
-    ("<alice@example.org> ORCPT=rfc822;joe@elsewhere.example", "555 5.5.4", Same),
+    ("<alice@example.org> ROUTE=rfc822;joe@elsewhere.example", "555 5.5.4", Same),
+    ("<joe@elsewhere.example> ORCPT=rfc822;alice@example.org", "550 5.7.1", To("<joe@elsewhere.example>")),
     ("<<joe@elsewhere.example>>", "501 5.1.3", Same),
     ("joe@elsewhere.example", "501 5.1.3", Same),
     ("<joe@elsewhere.example", "501 5.1.3", Same),
@@ -146,6 +148,16 @@ fn no_spelling_of_a_foreign_recipient_is_relayed_from_outside() {
         let talk = Talk::parse("outside", &text, Side::Server);
         talk.play_conn(|_| Conn::tcp(TcpStream::connect(daemon.tcp("smtp")).unwrap()));
     }
+    // Who was meant first (RFC 3461 section 4.2) is told in reports and gets nothing.
+    let mut client = Speaker::tcp(daemon.tcp("smtp")).hello();
+    client.say("MAIL FROM:<a@client.example>");
+    let reply = client.say("RCPT TO:<alice@example.org> ORCPT=rfc822;joe@elsewhere.example");
+    assert!(reply.starts_with("250"), "{reply}");
+    assert!(client.say("DATA").starts_with("354"));
+    assert!(client.say("Subject: x\r\n\r\nx\r\n.").starts_with("250"));
+    assert_eq!(house.messages("alice", "").len(), 1);
+    let queue = house.command("mail-queue").args(["--json", "list"]).output().unwrap();
+    assert!(queue.status.success() && queue.stdout.is_empty(), "{queue:?}");
 }
 
 #[test]
