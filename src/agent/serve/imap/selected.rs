@@ -354,3 +354,24 @@ fn row(row: store::Row) -> Row {
 fn measure(measure: store::Measure) -> Measure {
     Measure { uid: measure.uid, octets: measure.octets, date: measure.date }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::flags::Flags;
+
+    #[test]
+    fn no_more_keywords_are_told_at_a_selection_than_it_may() {
+        for (count, told) in [(199, 199), (200, 200), (201, 200)] {
+            let row = |uid: Uid| {
+                let mut flags = Flags { seen: uid < 7, ..Flags::default() };
+                flags.insert(&format!("k{uid}")).unwrap();
+                store::Row { uid, flags, modseq: ModSeq(1), uidl: None }
+            };
+            let all = UidSet::new([1..=count]);
+            let rows = |uids: &UidSet, most: usize| Ok(uids.iter().take(most).map(row).collect());
+            let (unseen, keywords) = first_look(&all, rows).unwrap();
+            assert_eq!((unseen, keywords.len()), (Some(7), told), "{count}");
+        }
+    }
+}

@@ -15,15 +15,19 @@ fn server(size: u64) -> Server {
 
 /// A server with a selected mailbox of so many messages.
 fn selected(count: Uid) -> Server {
+    selected_of(UidSet::new([1..=count]), count + 1)
+}
+
+fn selected_of(uids: UidSet, uid_next: Uid) -> Server {
     let mut server = server(1_000_000);
     let mut out = Vec::new();
     let turn = server.turn(Input::Octets(b"a SELECT INBOX\r\n"), &mut out);
     assert!(matches!(turn.step, Step::Ask(Ask::Select { read_only: false, .. })));
     let snapshot = Snapshot {
         uid_validity: 1,
-        uid_next: count + 1,
+        uid_next,
         modseq: ModSeq(1),
-        uids: UidSet::new([1..=count]),
+        uids,
         recent: UidSet::default(),
         unseen: None,
         keywords: Vec::new(),
@@ -69,6 +73,23 @@ fn many_messages_cost_few_questions_and_no_turn_says_too_much() {
     assert_eq!(said.iter().filter(|octet| **octet == b'\n').count(), 10_001);
     assert!(said.ends_with(b"* 10000 FETCH (UID 10000 FLAGS ())\r\nb OK UID FETCH completed\r\n"));
     assert!(asked.len() <= 60, "{} questions", asked.len());
+}
+
+#[test]
+fn a_search_names_no_more_ranges_than_it_may() {
+    // Every other UID: 501 ranges, whatever set means all of them.
+    let uids: UidSet = (0..501).map(|n| 2 * n + 1).collect();
+    assert_eq!(uids.ranges().count(), 501);
+    for (keys, taken) in [(998, true), (999, false)] {
+        let mut server = selected_of(uids.clone(), 2000);
+        let command = format!("b SEARCH{}\r\n", " 1:*".repeat(keys));
+        let (said, asked) = run(&mut server, command.as_bytes(), |ask| match ask {
+            Ask::Search(_) => Answer::Found(UidSet::default()),
+            other => panic!("{other:?}"),
+        });
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!((asked.len(), said.contains("b BAD ")), (usize::from(taken), !taken), "{keys}: {said}");
+    }
 }
 
 #[test]
