@@ -362,7 +362,7 @@ pub trait Store: Send + Sync {
         uid: Uid,
         range: Range<u64>,
     ) -> Result<Self::Octets, Fault>;
-    /// Gives `take` messages with their octets in `range`, in the order of `uids`, `None` where one is gone and an error where one
+    /// Gives `take` messages with their octets, in the order of `uids`, `None` where one is gone and an error where one
     /// can't be read, as long as it says `true`.
     /// The folder is looked at once: who wants many of them had better not [`Store::read`] each.
     fn read_each(
@@ -370,11 +370,10 @@ pub trait Store: Send + Sync {
         home: &Home,
         folder: &FolderName,
         uids: &[Uid],
-        range: Range<u64>,
         take: &mut dyn FnMut(Uid, io::Result<Option<Self::Octets>>) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
         for &uid in uids {
-            let octets = match self.read(home, folder, uid, range.clone()) {
+            let octets = match self.read(home, folder, uid, 0..u64::MAX) {
                 Ok(octets) => Ok(Some(octets)),
                 Err(Fault::NoMessage) => Ok(None),
                 Err(Fault::Local(fault)) => Err(fault),

@@ -54,7 +54,7 @@ pub(super) fn heads<S: Store>(
 ) -> Result<Heads<S::Octets>, Fault> {
     let mut read = Heads::default();
     let mut sum = 0_usize;
-    store.read_each(home, folder, uids, 0..u64::MAX, &mut |uid, from| {
+    store.read_each(home, folder, uids, &mut |uid, from| {
         let (octets, rest) = match from.and_then(|from| from.map(|from| begin(from, most)).transpose()) {
             Ok(Some((octets, rest))) => (Some(octets), rest),
             Ok(None) => (None, None),

@@ -169,10 +169,9 @@ impl Store for Maildir {
         home: &Home,
         folder: &FolderName,
         uids: &[Uid],
-        range: Range<u64>,
         take: &mut dyn FnMut(Uid, io::Result<Option<Octets>>) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
-        self.0.each(home, folder, uids, range, take)
+        self.0.each(home, folder, uids, take)
     }
 
     fn search(&self, home: &Home, folder: &FolderName, key: &Key) -> Result<UidSet, Fault> {
