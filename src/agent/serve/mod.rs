@@ -21,10 +21,10 @@ pub use settings::{Settings, door};
 
 use crate::{
     agent::daemon::{limits, usage::Usage},
-    store::Store,
+    store::{Home, Store},
 };
 use arc_swap::ArcSwap;
-use std::sync::Arc;
+use std::{io, sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
 
 /// What all parts of the daemon share.
@@ -42,6 +42,13 @@ pub(crate) struct Serve<S: Store> {
 const SEARCHES: usize = 2;
 
 impl<S: Store + 'static> Serve<S> {
+    /// True where an account may keep so many octets more.
+    fn has_room(&self, home: &Home, quota: Option<u64>, size: u64) -> io::Result<bool> {
+        let Some(quota) = quota else { return Ok(true) };
+        let used = self.usage.of(&home.account, Instant::now(), || self.store.usage(home))?;
+        Ok(used.saturating_add(size) <= quota)
+    }
+
     fn new(store: S, settings: Settings) -> Arc<Serve<S>> {
         Arc::new(Serve {
             store,

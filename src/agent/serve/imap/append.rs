@@ -1,6 +1,6 @@
 //! A message on its way in: it is streamed into a draft, and durable before it has a UID.
 
-use super::User;
+use super::{FULL, User};
 use crate::{
     agent::daemon::blocking,
     mail::{draft::Draft as _, flags::Flags, folder::FolderName, id::DeliveryKey},
@@ -8,11 +8,7 @@ use crate::{
     sys::{clock::Clock, random},
     wire::imap::server::{Answer, Code, Refusal},
 };
-use std::{
-    io::Write as _,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{io::Write as _, sync::Arc, time::SystemTime};
 
 /// A message being appended.
 pub(super) struct Appending<S: Store> {
@@ -34,10 +30,7 @@ impl<S: Store + 'static> Appending<S> {
         let (of, serve) = (folder.clone(), Arc::clone(&user.serve));
         let begun = user.ask(move |store, home| {
             store.status(home, &of)?;
-            if let Some(quota) = quota
-                && serve.usage.of(&home.account, Instant::now(), || store.usage(home))?.saturating_add(size)
-                    > quota
-            {
+            if !serve.has_room(home, quota, size)? {
                 return Ok(None);
             }
             // What a client sends has line ends of all kinds; that all are CR LF shows only at the end.
@@ -45,7 +38,7 @@ impl<S: Store + 'static> Appending<S> {
         });
         match begun.await? {
             Some(draft) => Ok(Appending { draft, place: Place { folder, flags, date }, size }),
-            None => Err(Refusal::new(Code::OverQuota, "The account is full")),
+            None => Err(FULL),
         }
     }
 

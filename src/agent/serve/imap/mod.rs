@@ -29,7 +29,7 @@ use crate::{
 };
 use append::Appending;
 use selected::Selected;
-use std::{io, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
 /// Lets a connection talk until it ends. With an account it is logged in from the start.
 pub(super) async fn session<S: Store + 'static>(
@@ -159,6 +159,9 @@ impl<S: Store + 'static> User<S> {
         }
     }
 }
+
+/// There is no room for what is to be kept.
+const FULL: Refusal = Refusal { code: Some(Code::OverQuota), text: Cow::Borrowed("The account is full") };
 
 fn refuse(code: Code, text: &'static str) -> Answer {
     Answer::No(Refusal::new(code, text))

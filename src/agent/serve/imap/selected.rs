@@ -1,7 +1,7 @@
 //! The selected folder: what is asked of it, and how its watch tells the session.
 
 use super::{
-    User, confused, done,
+    FULL, User, confused, done,
     message::{self, Opened, Outlines},
     search::{At, Searching, Slice},
 };
@@ -224,16 +224,12 @@ impl<S: Store + 'static> Selected<S> {
     async fn room(&mut self, user: &User<S>, uids: &UidSet) -> Result<u64, Refusal> {
         let Some(quota) = user.quota() else { return Ok(0) };
         let (folder, uids, serve) = (self.folder.clone(), uids.clone(), Arc::clone(&user.serve));
-        let sums = user.ask(move |store, home| {
+        let room = user.ask(move |store, home| {
             let measures = store.measures(home, &folder, &uids, usize::MAX)?;
             let size = measures.iter().fold(0_u64, |sum, one| sum.saturating_add(one.octets));
-            Ok((size, serve.usage.of(&home.account, Instant::now(), || store.usage(home))?))
+            Ok(serve.has_room(home, Some(quota), size)?.then_some(size))
         });
-        let (size, used) = sums.await?;
-        match used.saturating_add(size) > quota {
-            true => Err(Refusal::new(Code::OverQuota, "The account is full")),
-            false => Ok(size),
-        }
+        room.await?.ok_or(FULL)
     }
 
     async fn heads(&mut self, user: &User<S>, uids: Vec<Uid>, most: usize) -> Answer {
